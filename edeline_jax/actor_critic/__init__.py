@@ -1,0 +1,1 @@
+"""The policy and its critic: network, rollouts in any environment, lambda-returns and loss."""

@@ -1,0 +1,67 @@
+"""The actor-critic network: image encoder, LSTM, two linear heads."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.config import Agent
+from edeline_jax.nn.image_encoder import ImageEncoder
+from edeline_jax.nn.layers import Linear, zeros
+from edeline_jax.nn.lstm import LSTMCell, LSTMState
+
+
+class ActorCritic(nn.Module):
+    """`(frames, state) -> (logits, value, state)`."""
+
+    config: Agent
+    num_actions: int
+
+    def setup(self) -> None:
+        c = self.config.actor_critic
+        self.encoder = ImageEncoder(c.channels, c.down)
+        self.lstm = LSTMCell(c.lstm_dim)
+        self.actor_linear = Linear(self.num_actions, kernel_init=zeros, bias_init=zeros)
+        self.critic_linear = Linear(1, kernel_init=zeros, bias_init=zeros)
+
+    def __call__(self, frames: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
+        """Frames float32 [B, H, W, C] in [-1, 1] -> logits [B, A], value [B], next state; all float32."""
+        return self.recur(self.encode(frames), state)
+
+    def encode(self, frames: jax.Array) -> jax.Array:
+        """The part that needs no state: frames [B, H, W, C] -> features [B, F] in the compute dtype."""
+        return self.encoder(frames.astype(self.config.compute_dtype))
+
+    def recur(self, features: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
+        """The part that does: features [B, F] -> logits, value, next state."""
+        hx, state = self.lstm(features, state)
+        logits, value = self.actor_linear(hx), self.critic_linear(hx)[:, 0]
+        return logits.astype(jnp.float32), value.astype(jnp.float32), state
+
+    def init_state(self, batch: int) -> LSTMState:
+        """The LSTM state at the start of an episode: zeros."""
+        zero = jnp.zeros((batch, self.config.actor_critic.lstm_dim))
+        return LSTMState(zero, zero)
+
+
+def burn_in(params: dict, network: ActorCritic, frames: jax.Array) -> LSTMState:
+    """The LSTM state after frames [B, K, H, W, C], from zeros; K may be 0."""
+    B, K = frames.shape[:2]
+    state = network.init_state(B)
+    if K == 0:
+        return state
+    features = network.apply(params, frames.reshape(B * K, *frames.shape[2:]), method="encode").reshape(B, K, -1)
+    for k in range(K):
+        state = network.apply(params, features[:, k], state, method="recur")[2]
+    return state
+
+
+def reset_where(
+    params: dict, network: ActorCritic, dead: jax.Array, frames: jax.Array, state: LSTMState
+) -> LSTMState:
+    """The state with rows of `dead` [B] replaced by a burn-in on frames [B, K, H, W, C]; costs nothing where no row is dead."""
+
+    def fresh() -> LSTMState:
+        return jax.tree.map(lambda new, old: jnp.where(dead[:, None], new, old), burn_in(params, network, frames), state)
+
+    # recomputed in the backward pass: the activations of every step's burn-in would outweigh the rollout's own
+    return jax.lax.cond(dead.any(), jax.checkpoint(fresh), lambda: state)

@@ -1,0 +1,111 @@
+"""Acting for T steps in an environment, real or imagined, without gradient; what is stored suffices to differentiate later."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.actor_critic.network import ActorCritic, reset_where
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.world_model.imagination import Outcome
+
+EnvStep = Callable[[Any, jax.Array, Any], tuple[Any, Outcome]]  # (state, action [B], draws) -> (state, outcome)
+Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]
+
+
+class RolloutState(NamedTuple):
+    """What carries over from one rollout to the next: the frames to act on [B, H, W, C], the LSTM's and the environment's state."""
+
+    obs: jax.Array
+    lstm: LSTMState
+    env: Any
+
+
+class PolicyDraws(NamedTuple):
+    """Random numbers of T steps: Gumbel noise [T, B, A] of the actions, and what the environment takes, leaves [T, ...]."""
+
+    action: jax.Array
+    env: Any
+
+
+class Trajectory(NamedTuple):
+    """T steps of B environments, time first.
+
+    dead: the environment was restarted after the step; burn_in: what the LSTM was burnt in on there, [T, B, K, H, W, C].
+    values: V of obs; bootstraps: V of where the step led (the final frame, where it was the last of an episode). No gradient.
+    """
+
+    obs: jax.Array
+    actions: jax.Array
+    rewards: jax.Array
+    ends: jax.Array
+    truncs: jax.Array
+    dead: jax.Array
+    burn_in: jax.Array
+    logits: jax.Array
+    values: jax.Array
+    bootstraps: jax.Array
+
+
+def rollout(
+    params: dict, network: ActorCritic, env_step: EnvStep, state: RolloutState, draws: PolicyDraws, scan: Scan = jax.lax.scan
+) -> tuple[RolloutState, Trajectory]:
+    """Samples actions from the policy for as many steps as there are draws.
+
+    Args:
+      params: of `network`.
+      env_step: a pure step under `jax.lax.scan`; any step under `host_scan`.
+      state: where to begin.
+      draws: see `PolicyDraws`.
+      scan: `jax.lax.scan`, or `host_scan` for environments that live outside of JAX.
+
+    Returns:
+      Where the next rollout begins, and the trajectory.
+    """
+
+    def step(state: RolloutState, draws: PolicyDraws) -> tuple[RolloutState, tuple]:
+        logits, value, lstm, action = act(params, network, state.obs, state.lstm, draws.action)
+        env, outcome = env_step(state.env, action, draws.env)
+        lstm, dead, final_value = close(params, network, lstm, outcome)
+        record = (state.obs, action, outcome.reward, outcome.end, outcome.trunc, dead, outcome.burn_in, logits, value)
+        return RolloutState(outcome.obs, lstm, env), (record, final_value)
+
+    state, (record, final_values) = scan(step, state, draws)
+    trajectory = Trajectory(*record, bootstraps=final_values)
+    last_value = act(params, network, state.obs, state.lstm, draws.action[0])[1]
+    next_values = jnp.concatenate([trajectory.values[1:], last_value[None]])
+    return state, trajectory._replace(bootstraps=jnp.where(trajectory.dead, final_values, next_values))
+
+
+def host_scan(step: Callable, state: Any, xs: Any) -> tuple[Any, Any]:
+    """`jax.lax.scan` as a plain loop on the host."""
+    outputs = []
+    for t in range(len(jax.tree.leaves(xs)[0])):
+        state, output = step(state, jax.tree.map(lambda x, t=t: x[t], xs))
+        outputs.append(output)
+    return state, jax.tree.map(lambda *leaves: np.stack(leaves), *outputs)
+
+
+@jax.jit(static_argnums=1)
+def act(
+    params: dict, network: ActorCritic, obs: jax.Array, lstm: LSTMState, gumbel: jax.Array
+) -> tuple[jax.Array, jax.Array, LSTMState, jax.Array]:
+    """Logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy where the noise is 0)."""
+    logits, value, lstm = network.apply(params, obs, lstm)
+    return logits, value, lstm, jnp.argmax(logits + gumbel, -1)
+
+
+@jax.jit(static_argnums=1)
+def close(
+    params: dict, network: ActorCritic, lstm: LSTMState, outcome: Outcome
+) -> tuple[LSTMState, jax.Array, jax.Array]:
+    """Ends a step: the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was)."""
+    dead = outcome.end | outcome.trunc
+
+    def value_final() -> jax.Array:
+        return network.apply(params, outcome.final_obs, lstm)[1]
+
+    final_value = jax.lax.cond(dead.any(), value_final, lambda: jnp.zeros(dead.shape))
+    return reset_where(params, network, dead, outcome.burn_in, lstm), dead, final_value

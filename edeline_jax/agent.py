@@ -1,0 +1,42 @@
+"""The networks of an agent and their parameters."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.config import Config
+from edeline_jax.world_model.model import WorldModel
+
+Params = dict[str, Any]  # {"world_model": ..., "actor_critic": ...}, each as Flax's `init` returns it
+
+
+class Agent(NamedTuple):
+    """Networks without parameters; hashable, so that jitted functions may close over them or take them as static."""
+
+    world_model: WorldModel
+    actor_critic: ActorCritic
+
+
+def build_agent(config: Config, num_actions: int) -> Agent:
+    """The networks that the config describes."""
+    return Agent(WorldModel(config.agent, num_actions), ActorCritic(config.agent, num_actions))
+
+
+def init_params(agent: Agent, config: Config, key: jax.Array) -> Params:
+    """Fresh float32 parameters. The key is consumed."""
+    world_model_key, actor_critic_key = jax.random.split(key)
+    frames = jnp.zeros((1, config.context + 1, config.env.size, config.env.size, 3))
+    actions = jnp.zeros((1, config.context + 1), jnp.int32)
+    lstm = agent.actor_critic.init_state(1)
+    return {
+        "world_model": agent.world_model.init(world_model_key, frames, actions),
+        "actor_critic": agent.actor_critic.init(actor_critic_key, frames[:, 0], lstm),
+    }
+
+
+def count_params(params: Params) -> int:
+    """The number of trained parameters: all but the fixed Fourier weights."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return sum(leaf.size for path, leaf in leaves if "noise_emb" not in jax.tree_util.keystr(path))

@@ -1,0 +1,38 @@
+"""Catch: the smallest game with pixels, for tests and first runs."""
+
+from functools import partial
+
+import numpy as np
+
+from edeline_jax.envs.pool import Pool
+
+ROWS, COLUMNS = 10, 5
+# RGB of an empty cell, a cell with the ball, a cell with the paddle.
+PALETTE = np.array([[20, 20, 40], [255, 220, 60], [60, 200, 255]], np.uint8)
+EMPTY, BALL, PADDLE = range(3)
+
+
+class Catch(Pool):
+    """N boards of 10x5 cells: a ball falls one row per step, the paddle in the bottom row catches it (+1) or not (-1).
+
+    Actions: left, stay, right. An episode is 9 steps; the reward comes with its end. A random policy gets about -0.61.
+    """
+
+    def __init__(self, *, num_envs: int, seed: int, size: int) -> None:
+        """Builds the boards, drawn as `size` x `size` pixels; `size` not in {20, 30, 40, ...} raises ValueError."""
+        if size < 2 * ROWS or size % ROWS:
+            raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}")
+        super().__init__(
+            "Catch-v0", partial(_draw, size), num_envs=num_envs, seed=seed, size=size, height=ROWS, width=COLUMNS
+        )
+
+
+def _draw(size: int, boards: np.ndarray) -> np.ndarray:
+    """Float boards [N,10,5] of zeros and ones -> frames, uint8 [N,size,size,3].
+
+    The board does not tell a landed ball from the paddle, so the bottom row has the paddle's colour throughout: the
+    last frame of an episode shows one such cell after a catch and two after a miss.
+    """
+    cells = np.where(boards > 0, BALL, EMPTY)
+    cells[:, -1] = np.where(boards[:, -1] > 0, PADDLE, EMPTY)
+    return PALETTE[cells].repeat(size // ROWS, axis=1).repeat(size // COLUMNS, axis=2)

@@ -1,0 +1,33 @@
+"""The interface that every vectorised environment has, real or imagined on the host."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Transition(NamedTuple):
+    """One step of N environments. `obs` and `final_obs` may share memory: treat both as read-only."""
+
+    obs: np.ndarray  # uint8 [N,H,W,3]: the frame to act on next (the reset frame where the environment was reset)
+    final_obs: np.ndarray  # uint8 [N,H,W,3]: the frame the action led to; equals obs where nothing was reset
+    reward: np.ndarray  # float32 [N], raw
+    end: np.ndarray  # bool [N]: terminal for the agent (game over, and in training a lost life)
+    trunc: np.ndarray  # bool [N]: cut by the time limit
+    game_over: np.ndarray  # bool [N]: the game itself was over and was reset; a lost life alone is not
+
+
+class VectorEnv(Protocol):
+    """N environments stepped together. After the first `reset`, every `step` is one true transition of each."""
+
+    num_envs: int
+    num_actions: int
+    frame_shape: tuple[int, int, int]  # (H, W, 3)
+
+    def reset(self) -> np.ndarray:
+        """Starts a new game everywhere and returns its first frames, uint8 [N,H,W,3]. Call it before `step`."""
+
+    def step(self, actions: np.ndarray) -> Transition:
+        """Plays int [N] actions in [0, num_actions); a game that ends is reset within the same call."""
+
+    def close(self) -> None:
+        """Frees the environments; they cannot be used afterwards."""

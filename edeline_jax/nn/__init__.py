@@ -1,0 +1,1 @@
+"""Layers: initial distributions, convolutions and norms, U-Net, image encoder, selective state space model, LSTM cell."""

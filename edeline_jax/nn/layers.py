@@ -1,0 +1,188 @@
+"""Layers shared by every network.
+
+Compute dtype follows the input: a layer casts its float32 parameters to the dtype of what it is given, so precision is chosen
+once, where a network casts its inputs. Norms, softmax and everything recurrent run in float32 and return their input's dtype.
+
+Letters in shapes: B batch, H height, W width, C channels, K size of a condition vector.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+
+from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
+
+zeros = nn.initializers.zeros
+
+
+class Linear(nn.Module):
+    """`x @ kernel + bias` with PyTorch's initial distributions; `kernel` is [in, out]."""
+
+    features: int
+    use_bias: bool = True
+    kernel_init: Initializer | None = None
+    bias_init: Initializer | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        default = uniform_fan_in(x.shape[-1])
+        kernel = self.param("kernel", self.kernel_init or default, (x.shape[-1], self.features))
+        y = x @ kernel.astype(x.dtype)
+        if self.use_bias:
+            y += self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+        return y
+
+
+class Conv(nn.Module):
+    """2-D convolution over [B, H, W, C], padded by `size // 2` zeros on every side; `kernel` is [size, size, in, out]."""
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    kernel_init: Initializer | None = None
+    bias_init: Initializer | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        default = uniform_fan_in(self.size**2 * x.shape[-1])
+        kernel = self.param("kernel", self.kernel_init or default, shape).astype(x.dtype)
+        bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+        return convolve(x, kernel, self.stride) + bias
+
+
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Convolves [B, H, W, in] with [k, k, in, out], `k // 2` zeros on every side (not XLA's SAME, which pads unevenly at stride 2)."""
+    if kernel.shape[:2] == (1, 1) and stride == 1:
+        return x @ kernel[0, 0]
+    pad = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def group_normalize(x: jax.Array, eps: float = 1e-5) -> jax.Array:
+    """Normalises [B, H, W, C] over the pixels and channels of each of max(1, C // 32) groups; float32 inside."""
+    B, H, W, C = x.shape
+    groups = x.astype(jnp.float32).reshape(B, H * W, max(1, C // 32), -1)
+    mean = groups.mean((1, 3), keepdims=True)
+    centred = groups - mean
+    variance = jnp.square(centred).mean((1, 3), keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + eps)).reshape(x.shape)
+
+
+class GroupNorm(nn.Module):
+    """Group norm with a learned scale and bias per channel."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        bias = self.param("bias", zeros, (x.shape[-1],))
+        return (group_normalize(x) * scale + bias).astype(x.dtype)
+
+
+class AdaGroupNorm(nn.Module):
+    """Group norm whose scale and shift are linear in a condition vector [B, K]."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+        scale, shift = jnp.split(Linear(2 * x.shape[-1], name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1)
+        return (group_normalize(x) * (1 + scale) + shift).astype(x.dtype)
+
+
+class RMSNorm(nn.Module):
+    """`x / rms(x) * scale` over the last axis; float32 inside."""
+
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        x32 = x.astype(jnp.float32)
+        return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(-1, keepdims=True) + self.eps) * scale).astype(x.dtype)
+
+
+class FourierFeatures(nn.Module):
+    """[B] -> [B, K]: cos and sin of 2 pi z w with a fixed w ~ N(0, 1), kept with the parameters but never trained; float32."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        weight = jax.lax.stop_gradient(self.param("weight", nn.initializers.normal(1.0), (self.features // 2,)))
+        angle = 2 * jnp.pi * z[:, None] * weight
+        return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention over pixels; the residual is the normalised input, as in the reference."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        B, H, W, C = x.shape
+        heads = max(1, C // 8)
+        x = GroupNorm(name="norm")(x)
+        qkv = Conv(3 * C, 1, name="qkv_proj")(x).reshape(B, H * W, 3, heads, C // heads)
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        scores = jnp.einsum("bqhd,bkhd->bhqk", q, k).astype(jnp.float32) / jnp.sqrt(C // heads)
+        y = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(x.dtype), v).reshape(B, H, W, C)
+        return x + Conv(C, 1, kernel_init=zeros, name="out_proj")(y)
+
+
+class CrossAttention(nn.Module):
+    """Attention of every pixel to one condition vector [B, K].
+
+    With one key the softmax is 1, so queries and keys cannot matter: the block adds `out(v(cond))` to the normalised input.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+        C = x.shape[-1]
+        value = Linear(C, name="v_proj")(cond)
+        return GroupNorm(name="norm")(x) + Conv(C, 1, kernel_init=zeros, name="out_proj")(value[:, None, None, :])
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions after adaptive norms, a skip, and optionally cross- and self-attention."""
+
+    features: int
+    attention: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+        residual = x if x.shape[-1] == self.features else Conv(self.features, 1, name="proj")(x)
+        h = Conv(self.features, name="conv1")(nn.silu(AdaGroupNorm(name="norm1")(x, cond)))
+        h = Conv(self.features, kernel_init=zeros, name="conv2")(nn.silu(AdaGroupNorm(name="norm2")(h, cond)))
+        h += residual
+        if self.attention:
+            h = CrossAttention(name="cross_attn")(h, cond)
+            h = SelfAttention(name="attn")(h)
+        return h
+
+
+class SmallResBlock(nn.Module):
+    """`skip(x) + conv(silu(norm(x)))`."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        skip = x if x.shape[-1] == self.features else Conv(self.features, 1, name="skip_projection")(x)
+        return skip + Conv(self.features, name="conv")(nn.silu(GroupNorm(name="norm")(x)))
+
+
+class Downsample(nn.Module):
+    """Halves the resolution with a strided 3x3 convolution."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return Conv(x.shape[-1], stride=2, kernel_init=conv_orthogonal, name="conv")(x)
+
+
+class Upsample(nn.Module):
+    """Doubles the resolution: each pixel twice in both directions, then a 3x3 convolution."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        B, H, W, C = x.shape
+        doubled = jnp.broadcast_to(x[:, :, None, :, None, :], (B, H, 2, W, 2, C)).reshape(B, 2 * H, 2 * W, C)
+        return Conv(C, name="conv")(doubled)

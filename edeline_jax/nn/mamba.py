@@ -1,0 +1,82 @@
+"""A stack of Mamba layers: `(x, cache) -> (y, cache)`, any number of steps at once (Gu & Dao 2023)."""
+
+import math
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.config import Mamba as MambaConfig
+from edeline_jax.nn.initializers import inverse_softplus_log_uniform, log_arange, symmetric_uniform, uniform_fan_in
+from edeline_jax.nn.layers import Linear, RMSNorm
+from edeline_jax.nn.selective_scan import causal_convolution, selective_scan
+
+
+class MambaCache(NamedTuple):
+    """What one layer remembers; float32.
+
+    s: state of the scan, [B, E, N].
+    conv: the last inputs of the convolution, oldest first, [B, d_conv - 1, E].
+    """
+
+    s: jax.Array
+    conv: jax.Array
+
+
+def init_cache(config: MambaConfig, batch: int) -> tuple[MambaCache, ...]:
+    """The caches of all layers at the start of a sequence: zeros."""
+    E = config.expand_factor * config.d_model
+    layer = MambaCache(jnp.zeros((batch, E, config.d_state)), jnp.zeros((batch, config.d_conv - 1, E)))
+    return (layer,) * config.n_layers
+
+
+class Mixer(nn.Module):
+    """The selective state space block between two projections."""
+
+    config: MambaConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
+        c, dtype = self.config, x.dtype
+        E, N, rank = c.expand_factor * c.d_model, c.d_state, math.ceil(c.d_model / 16)
+        x, z = jnp.split(Linear(2 * E, use_bias=False, name="in_proj")(x), 2, axis=-1)
+
+        kernel = self.param("conv_kernel", uniform_fan_in(c.d_conv), (c.d_conv, E))
+        bias = self.param("conv_bias", uniform_fan_in(c.d_conv), (E,))
+        x, conv = causal_convolution(x.astype(jnp.float32), cache.conv, kernel, bias)
+        x = nn.silu(x)
+
+        projected = Linear(rank + 2 * N, use_bias=False, name="x_proj")(x.astype(dtype)).astype(jnp.float32)
+        delta, B, C = jnp.split(projected, (rank, rank + N), axis=-1)
+        dt_bias = inverse_softplus_log_uniform(1e-3, 1e-1)
+        delta = Linear(E, kernel_init=symmetric_uniform(rank**-0.5), bias_init=dt_bias, name="dt_proj")(delta)
+        A = -jnp.exp(self.param("A_log", log_arange, (E, N)))
+        D = self.param("D", nn.initializers.ones, (E,))
+        y, s = selective_scan(x, jax.nn.softplus(delta), A, B, C, D, cache.s, c.scan)
+        return Linear(c.d_model, use_bias=False, name="out_proj")(y.astype(dtype) * nn.silu(z)), MambaCache(s, conv)
+
+
+class MambaLayer(nn.Module):
+    """`x + Mixer(RMSNorm(x))`."""
+
+    config: MambaConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
+        y, cache = Mixer(self.config, name="mixer")(RMSNorm(name="norm")(x), cache)
+        return x + y, cache
+
+
+class Mamba(nn.Module):
+    """Layers in a row over x [B, T, D], each with its own cache."""
+
+    config: MambaConfig
+
+    @nn.compact
+    def __call__(self, x: jax.Array, caches: tuple[MambaCache, ...]) -> tuple[jax.Array, tuple[MambaCache, ...]]:
+        new = []
+        for i, cache in enumerate(caches):
+            x, cache = MambaLayer(self.config, name=f"layers_{i}")(x, cache)
+            new.append(cache)
+        return x, tuple(new)

@@ -1,0 +1,73 @@
+"""The selective scan of Mamba (Gu & Dao 2023, section 3) in interchangeable implementations, and its causal convolution.
+
+Letters in shapes: B batch, T time, E inner channels, N state size.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+def _associative(decay: jax.Array, drive: jax.Array) -> jax.Array:
+    """All s_t = decay_t s_{t-1} + drive_t, s_{-1} = 0, over axis 1, in O(log T) parallel steps."""
+
+    def combine(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return left[0] * right[0], right[0] * left[1] + right[1]
+
+    return jax.lax.associative_scan(combine, (decay, drive), axis=1)[1]
+
+
+def _sequential(decay: jax.Array, drive: jax.Array) -> jax.Array:
+    """The same, one step after the other."""
+
+    def step(s: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        s = inputs[0] * s + inputs[1]
+        return s, s
+
+    time_first = (decay.swapaxes(0, 1), drive.swapaxes(0, 1))
+    return jax.lax.scan(step, jnp.zeros_like(drive[:, 0]), time_first)[1].swapaxes(0, 1)
+
+
+SCANS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"associative": _associative, "sequential": _sequential}
+
+
+def selective_scan(
+    x: jax.Array, delta: jax.Array, A: jax.Array, B: jax.Array, C: jax.Array, D: jax.Array, s: jax.Array, scan: str
+) -> tuple[jax.Array, jax.Array]:
+    """Runs `s_t = exp(delta_t A) s_{t-1} + (delta_t B_t) x_t`, `y_t = C_t . s_t + D x_t`.
+
+    Args:
+      x, delta: float32 [B, T, E].
+      A: [E, N], negative.
+      B, C: [B, T, N].
+      D: [E].
+      s: the state before the first step, [B, E, N]; zeros at the start of a sequence.
+      scan: a key of `SCANS`.
+
+    Returns:
+      y [B, T, E] and the state after the last step [B, E, N], float32.
+    """
+    decay = jnp.exp(delta[..., None] * A)
+    drive = (delta * x)[..., None] * B[:, :, None, :]
+    drive = drive.at[:, 0].add(decay[:, 0] * s)
+    states = SCANS[scan](decay, drive)
+    return jnp.einsum("bten,btn->bte", states, C) + D * x, states[:, -1]
+
+
+def causal_convolution(x: jax.Array, history: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Depthwise convolution over time in which step t sees steps t - d_conv + 1 .. t.
+
+    Args:
+      x: [B, T, E].
+      history: the d_conv - 1 inputs before the first step, [B, d_conv - 1, E].
+      kernel: [d_conv, E], oldest step first.
+      bias: [E].
+
+    Returns:
+      The result [B, T, E] and the history after the last step.
+    """
+    T, width = x.shape[1], kernel.shape[0]
+    padded = jnp.concatenate([history, x], 1)
+    y = sum(padded[:, k : k + T] * kernel[k] for k in range(width)) + bias
+    return y, padded[:, T:]

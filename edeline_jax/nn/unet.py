@@ -1,0 +1,55 @@
+"""The denoiser's U-Net."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.nn.layers import Downsample, ResBlock, Upsample
+
+
+class ResBlocks(nn.Module):
+    """Residual blocks in a row; returns the last output and all of them. Each may first be given a skip to concatenate."""
+
+    features: Sequence[int]
+    attention: bool
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, cond: jax.Array, skips: Sequence[jax.Array] | None = None
+    ) -> tuple[jax.Array, list[jax.Array]]:
+        outputs = []
+        for i, features in enumerate(self.features):
+            x = x if skips is None else jnp.concatenate([x, skips[i]], -1)
+            x = ResBlock(features, self.attention, name=f"resblocks_{i}")(x, cond)
+            outputs.append(x)
+        return x, outputs
+
+
+class UNet(nn.Module):
+    """[B, H, W, channels[0]] -> the same shape, given a condition vector [B, K].
+
+    A side that the downsamplings do not divide is padded with zeros at its end and cut again.
+    """
+
+    channels: Sequence[int]
+    depths: Sequence[int]
+    attn_depths: Sequence[bool]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+        levels, height, width = len(self.channels), *x.shape[1:3]
+        multiple = 2 ** (levels - 1)
+        x = jnp.pad(x, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)))
+        skips = []
+        for i, (features, depth) in enumerate(zip(self.channels, self.depths, strict=True)):
+            x = x if i == 0 else Downsample(name=f"downsamples_{i}")(x)
+            x, outputs = ResBlocks([features] * depth, self.attn_depths[i], name=f"d_blocks_{i}")(entry := x, cond)
+            skips.append([entry, *outputs])
+        x, _ = ResBlocks([self.channels[-1]] * 2, True, name="mid_blocks")(x, cond)
+        for j, i in enumerate(reversed(range(levels))):  # the reference numbers the way up from its bottom
+            x = x if j == 0 else Upsample(name=f"upsamples_{j}")(x)
+            features = [self.channels[i]] * self.depths[i] + [self.channels[max(0, i - 1)]]
+            x, _ = ResBlocks(features, self.attn_depths[i], name=f"u_blocks_{j}")(x, cond, skips[i][::-1])
+        return x[:, :height, :width]

@@ -1,0 +1,66 @@
+"""Which segments are drawn, inside the jitted update: an episode, a step in it, an offset (SPEC of the reference).
+
+Functions see one device's share of the replay: episodes [1, M, 3], num_episodes [1].
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.replay.buffer import Replay
+from edeline_jax.replay.segment import Segment, pad
+
+AGE_GROUPS = (0.1, 0.1, 0.1, 0.7)  # probability of each quarter of the episodes, oldest first
+
+
+class Step(NamedTuple):
+    """B steps: the episode each is in (stream, first step, length, all [B]) and its position t in the episode [B]."""
+
+    stream: jax.Array
+    first: jax.Array
+    length: jax.Array
+    t: jax.Array
+
+
+def sample_segments(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int) -> Segment:
+    """Segments of T steps for the world model: step t sits at a uniform place in its segment, which may hang over both ends."""
+    step_key, offset_key = jax.random.split(key)
+    step = sample_steps(replay, step_key, batch)
+    return cut(replay, step, step.t - jax.random.randint(offset_key, (batch,), 0, T), frame_shape, T)
+
+
+def sample_starts(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int) -> Segment:
+    """Segments of L steps to imagine from: real at their newest step, may hang over the front."""
+    step_key, offset_key = jax.random.split(key)
+    step = sample_steps(replay, step_key, batch)
+    stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
+    return cut(replay, step, stop - L, frame_shape, L)
+
+
+def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
+    """Steps uniform in episodes drawn by age, or by length while there are fewer episodes than age groups."""
+    group_key, episode_key, step_key = jax.random.split(key, 3)
+    num_episodes, groups = replay.num_episodes[0], len(AGE_GROUPS)
+    size = num_episodes // groups
+    group = jax.random.choice(group_key, groups, (batch,), p=jnp.array(AGE_GROUPS))
+    low = group * size
+    high = jnp.where(group == groups - 1, num_episodes, low + size)
+    by_age = jax.random.randint(episode_key, (batch,), low, jnp.maximum(high, low + 1))
+
+    few = jnp.where(jnp.arange(groups - 1) < num_episodes, replay.episodes[0, : groups - 1, 2], 0)
+    nth_step = jax.random.randint(episode_key, (batch,), 0, few.sum())
+    by_length = jnp.searchsorted(jnp.cumsum(few), nth_step, side="right")
+
+    stream, first, length = replay.episodes[0, jnp.where(num_episodes >= groups, by_age, by_length)].T
+    return Step(stream, first, length, t=jax.random.randint(step_key, (batch,), 0, length))
+
+
+def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
+    """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside of it."""
+    position = start[:, None] + jnp.arange(T)
+    mask = (position >= 0) & (position < step.length[:, None])
+    index = step.first[:, None] + jnp.clip(position, 0, step.length[:, None] - 1)
+    stream = step.stream[:, None]
+    frames = replay.frames[stream, index].reshape(*index.shape, *frame_shape)
+    return pad(frames, replay.actions[stream, index], replay.rewards[stream, index], replay.ends[stream, index], mask)

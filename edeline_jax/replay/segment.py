@@ -1,0 +1,32 @@
+"""Segments: a few consecutive steps of one episode, padded where they hang over its ends."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.replay.frame import to_float
+
+
+class Segment(NamedTuple):
+    """B segments of T steps.
+
+    Where `mask` is false there is no such step: the frame is mid-grey (0 after normalisation), everything else 0.
+    """
+
+    frames: jax.Array  # float32 [B, T, H, W, C] in [-1, 1]
+    actions: jax.Array  # int32 [B, T]
+    rewards: jax.Array  # float32 [B, T], raw
+    ends: jax.Array  # bool [B, T]
+    mask: jax.Array  # bool [B, T]
+
+
+def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:
+    """Normalises uint8 frames [B, T, H, W, C] and blanks every step outside the mask [B, T]."""
+    return Segment(
+        frames=jnp.where(mask[..., None, None, None], to_float(frames), 0.0),
+        actions=jnp.where(mask, actions, 0),
+        rewards=jnp.where(mask, rewards, 0.0),
+        ends=ends & mask,
+        mask=mask,
+    )

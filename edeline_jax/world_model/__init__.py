@@ -1,0 +1,1 @@
+"""The world model: diffusion mathematics, networks, loss, and imagination as an environment."""

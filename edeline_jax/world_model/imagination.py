@@ -1,0 +1,126 @@
+"""The world model as an environment: pure `reset` and `step`, with restarts inside (EDELINE, algorithm 1)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.config import WorldModelEnv
+from edeline_jax.nn.mamba import MambaCache
+from edeline_jax.replay.frame import quantize
+from edeline_jax.replay.segment import Segment
+from edeline_jax.world_model.edm import sample
+from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS
+from edeline_jax.world_model.model import WorldModel
+
+
+class ImaginationState(NamedTuple):
+    """B imagined environments.
+
+    frames: the last L frames, oldest first, float32 [B, L, H, W, C]; the newest is what the policy sees.
+    caches: the memory's, after every step but the newest frame's.
+    age: imagined steps since the start, int32 [B].
+    """
+
+    frames: jax.Array
+    caches: tuple[MambaCache, ...]
+    age: jax.Array
+
+
+class StepDraws(NamedTuple):
+    """The random numbers of one imagined step: Gumbel noise for classes, N(0, 1) for images."""
+
+    reward: jax.Array  # [B, 3]
+    end: jax.Array  # [B, 2]
+    x_init: jax.Array  # [B, H, W, C]
+    churn: jax.Array | None  # [num_steps_denoising, B, H, W, C]; None without churn
+
+
+class Outcome(NamedTuple):
+    """What a step of any environment returns, real or imagined.
+
+    obs: the frame to act on next, float32 [B, H, W, C]: the newest of a fresh start where the environment was restarted.
+    final_obs: the frame that the action led to; equals obs where nothing was restarted.
+    reward: float32 [B]. end, trunc: bool [B].
+    burn_in: frames [B, K, H, W, C] that led to obs where it restarted; K is 0 for environments that begin at obs.
+    """
+
+    obs: jax.Array
+    final_obs: jax.Array
+    reward: jax.Array
+    end: jax.Array
+    trunc: jax.Array
+    burn_in: jax.Array
+
+
+def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: WorldModelEnv) -> StepDraws:
+    """Draws for one step of frames of shape [H, W, C]. The key is consumed."""
+    sampler, shape = config.diffusion_sampler, (batch, *frame_shape)
+    reward_key, end_key, x_key, churn_key = jax.random.split(key, 4)
+    churn = jax.random.normal(churn_key, (sampler.num_steps_denoising, *shape)) if sampler.s_churn > 0 else None
+    return StepDraws(
+        reward=jax.random.gumbel(reward_key, (batch, REWARD_SIGNS)),
+        end=jax.random.gumbel(end_key, (batch, END_CLASSES)),
+        x_init=jax.random.normal(x_key, shape),
+        churn=churn,
+    )
+
+
+def reset(params: dict, model: WorldModel, start: Segment) -> ImaginationState:
+    """Environments that stand at the newest frame of each start, the memory burnt in on the steps before it (one parallel call)."""
+    _, caches = model.apply(
+        params, start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions)), method="embed"
+    )
+    return ImaginationState(start.frames, caches, jnp.zeros(len(start.actions), jnp.int32))
+
+
+def step(
+    params: dict,
+    model: WorldModel,
+    state: ImaginationState,
+    action: jax.Array,
+    draws: StepDraws,
+    start: Segment,
+    config: WorldModelEnv,
+) -> tuple[ImaginationState, Outcome]:
+    """Imagines one step; environments that end or reach the horizon go on from `start`.
+
+    Args:
+      params: of `model`.
+      action: int [B], in the newest frame.
+      draws: see `StepDraws`.
+      start: one segment of L steps per environment, used only where it restarts.
+
+    Returns:
+      The state after restarts, and the outcome of the action.
+    """
+    h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
+    h = h[:, 0]
+    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
+    reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
+    end = jnp.argmax(end_logits + draws.end, -1).astype(bool)
+    final_obs = _imagine_frame(params, model, state.frames, h, draws, config)
+    age = state.age + 1
+    trunc = age >= config.horizon
+    moved = ImaginationState(jnp.concatenate([state.frames[:, 1:], final_obs[:, None]], 1), caches, age)
+    state = _restart(params, model, moved, end | trunc, start)
+    return state, Outcome(state.frames[:, -1], final_obs, reward, end, trunc, start.frames[:, :-1])
+
+
+def _imagine_frame(
+    params: dict, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnv
+) -> jax.Array:
+    def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
+        return quantize(model.apply(params, context, noisy, sigma, h, method="denoise")[1])
+
+    return sample(denoise, draws.x_init, config.diffusion_sampler, draws.churn)[-1]
+
+
+def _restart(
+    params: dict, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
+) -> ImaginationState:
+    def select(fresh: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(dead.reshape(-1, *[1] * (old.ndim - 1)), fresh, old)
+
+    # the burn-in costs a pass over L - 1 frames: skipped in steps where nothing ends
+    return jax.lax.cond(dead.any(), lambda: jax.tree.map(select, reset(params, model, start), state), lambda: state)

@@ -1,0 +1,42 @@
+"""The recurrent embedding module (REM): h_t has seen o_1..o_t and a_1..a_t (EDELINE, section 3.1)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.config import RecurrentEmb as RecurrentEmbConfig
+from edeline_jax.nn.image_encoder import ImageEncoder
+from edeline_jax.nn.layers import Linear, RMSNorm
+from edeline_jax.nn.mamba import Mamba, MambaCache
+
+
+class RecurrentEmb(nn.Module):
+    """`(frames, actions, caches) -> (h, caches)`, any number of steps at once."""
+
+    config: RecurrentEmbConfig
+    num_actions: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(
+        self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
+    ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
+        """Embeds steps.
+
+        Args:
+          frames: float32 [B, T, H, W, C] in [-1, 1].
+          actions: int [B, T].
+          caches: one per Mamba layer; zeros at the start of a sequence (`nn.mamba.init_cache`).
+
+        Returns:
+          h, float32 [B, T, D], and the caches after the last step.
+        """
+        B, T = actions.shape
+        features = ImageEncoder(self.config.channels, self.config.down, name="encoder")(
+            frames.reshape(B * T, *frames.shape[2:]).astype(self.dtype)
+        ).reshape(B, T, -1)
+        table = self.param("act_emb", nn.initializers.normal(1.0), (self.num_actions, self.config.cond_channels))
+        u = jnp.concatenate([features, table[actions].astype(self.dtype)], -1)
+        u = nn.silu(Linear(self.config.mamba.d_model, name="embedding_proj")(u))
+        y, caches = Mamba(self.config.mamba, name="mamba")(u, caches)
+        return RMSNorm(name="norm_f")(y).astype(jnp.float32), caches

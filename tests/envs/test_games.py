@@ -1,0 +1,39 @@
+"""The table of games."""
+
+import subprocess
+import sys
+
+import pytest
+
+from edeline_jax.envs import GAMES, find_game, human_normalised_score, make_env
+
+
+def test_there_are_26_games_with_their_own_ids():
+    assert len(GAMES) == len({game.task_id for game in GAMES.values()}) == 26
+    for name, game in GAMES.items():
+        assert game.task_id == name.title().replace("_", "") + "-v5"
+        assert game.random < game.human
+
+
+def test_human_normalised_score():
+    assert human_normalised_score("pong", -20.7) == 0
+    assert human_normalised_score("pong", 14.6) == 1
+    # Published: EDELINE reaches 250.5 in Breakout.
+    assert human_normalised_score("breakout", 250.5) == pytest.approx(8.639, abs=1e-3)
+
+
+@pytest.mark.parametrize(("typo", "meant"), [("brekout", "breakout"), ("MsPacman", "ms_pacman"), ("q*bert", "qbert")])
+def test_unknown_game_names_the_nearest(typo, meant):
+    with pytest.raises(ValueError, match=f"did you mean .*{meant}") as error:
+        find_game(typo)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_environment_is_refused():
+    with pytest.raises(ValueError, match="unknown game 'doom'"):
+        make_env("doom", 1, 0, 64, training=True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
+
+
+def test_importing_the_package_does_not_import_envpool():
+    code = "import sys, edeline_jax.envs; sys.exit('envpool' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

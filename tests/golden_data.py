@@ -1,0 +1,65 @@
+"""The recorded numbers of the reference, in this project's layout (tests/golden/README.md)."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from configs.atari import get_config
+from edeline_jax.config import Config, pour
+from edeline_jax.interop import from_torch
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+@functools.cache
+def load(name: str) -> dict[str, np.ndarray]:
+    """The arrays of one file, as recorded."""
+    with np.load(FOLDER / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+@functools.cache
+def config() -> Config:
+    """The small configuration that the numbers were recorded with."""
+    small = json.loads((FOLDER / "config.json").read_text())
+    values = get_config("breakout")
+    values.env.size = small["img_size"]
+    inner = values.agent.denoiser.inner_model
+    inner.channels, inner.depths = small["denoiser_channels"], small["denoiser_depths"]
+    inner.attn_depths = [bool(a) for a in small["denoiser_attn_depths"]]
+    inner.cond_channels = small["cond_channels"]
+    memory = values.agent.recurrent_emb
+    memory.channels, memory.cond_channels = small["rem_channels"], small["rem_cond_channels"]
+    memory.mamba.update(
+        d_model=small["mamba_d_model"],
+        n_layers=small["mamba_n_layers"],
+        d_state=small["mamba_d_state"],
+        expand_factor=small["mamba_expand_factor"],
+        d_conv=small["mamba_d_conv"],
+    )
+    values.agent.actor_critic.update(channels=small["ac_channels"], lstm_dim=small["lstm_dim"])
+    values.world_model.loss.horizon = 7
+    values.world_model_env.horizon = 6
+    values.actor_critic.loss.backup_every = 6
+    return pour(values)
+
+
+@functools.cache
+def params() -> dict:
+    """The recorded weights."""
+    return from_torch(load("agent"), config())
+
+
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """[..., C, H, W] -> [..., H, W, C]."""
+    return np.moveaxis(x, -3, -1)
+
+
+def assert_close(actual, expected, rtol: float = 1e-4) -> None:
+    """Relative to the largest expected magnitude."""
+    expected = np.asarray(expected, np.float64)
+    scale = max(np.abs(expected).max(), 1e-12)
+    error = np.abs(np.asarray(actual, np.float64) - expected).max() / scale
+    assert error <= rtol, f"relative error {error:.2e} > {rtol:.0e}"

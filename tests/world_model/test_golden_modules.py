@@ -1,0 +1,140 @@
+"""Every array of modules.npz and sampler.npz, rel. 1e-4."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.golden_data import assert_close, channels_last, config, load, params
+
+from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.config import DiffusionSampler
+from edeline_jax.nn.layers import AdaGroupNorm, CrossAttention, ResBlock, SelfAttention
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.mamba import Mamba, Mixer
+from edeline_jax.nn.unet import UNet
+from edeline_jax.replay.frame import quantize
+from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample
+from edeline_jax.world_model.model import WorldModel
+
+modules, sampler = load("modules"), load("sampler")
+MODEL = WorldModel(config().agent, 5)
+INNER = config().agent.denoiser.inner_model
+
+
+def weights(*path: str) -> dict:
+    tree = params()["world_model"]["params"]
+    for key in path:
+        tree = tree[key]
+    return {"params": tree}
+
+
+def image(name: str) -> np.ndarray:
+    return channels_last(modules[name])
+
+
+def past_frames(obs: np.ndarray) -> np.ndarray:
+    """[B, L * 3, H, W] -> [B, L, H, W, 3]."""
+    return channels_last(obs.reshape(len(obs), -1, 3, *obs.shape[2:]))
+
+
+def sampler_config(steps: int, rho: float, order: int, sigma_max: float) -> DiffusionSampler:
+    return DiffusionSampler(steps, 2e-3, sigma_max, rho, order, s_churn=0.0, s_tmin=0.0, s_tmax=1e6, s_noise=1.0)
+
+
+def test_conditioners() -> None:
+    got = conditioners(jnp.asarray(modules["cond_sigma"]), 0.5, 0.3)
+    for name, value in got._asdict().items():
+        assert_close(value, modules[f"cond_{name}"])
+
+
+def test_karras_sigmas() -> None:
+    assert_close(karras_sigmas(sampler_config(3, 7.0, 1, 5.0)), modules["sigmas_3"], 1e-6)
+    assert_close(karras_sigmas(sampler_config(10, 5.0, 1, 20.0)), modules["sigmas_10"], 1e-6)
+
+
+def test_unet() -> None:
+    unet = UNet(INNER.channels, INNER.depths, INNER.attn_depths)
+    got = unet.apply(weights("denoiser", "inner_model", "unet"), image("unet_in"), modules["unet_cond"])
+    assert_close(got, image("unet_out"))
+
+
+def test_middle_block_and_its_parts() -> None:
+    block = ("denoiser", "inner_model", "unet", "mid_blocks", "resblocks_0")
+    x, cond = image("mid0_in"), modules["unet_cond"]
+    assert_close(AdaGroupNorm().apply(weights(*block, "norm1"), x, cond), image("mid0_norm1_out"))
+    assert_close(SelfAttention().apply(weights(*block, "attn"), x), image("mid0_self_attn_out"))
+    assert_close(CrossAttention().apply(weights(*block, "cross_attn"), x, cond), image("mid0_cross_attn_out"))
+    assert_close(ResBlock(64, attention=True).apply(weights(*block), x, cond), image("mid0_out"))
+
+
+def test_denoiser() -> None:
+    F, denoised = MODEL.apply(
+        params()["world_model"],
+        past_frames(modules["denoiser_obs"]),
+        image("denoiser_noisy"),
+        modules["denoiser_sigma"],
+        modules["denoiser_emb"],
+        method="denoise",
+    )
+    assert_close(F, image("denoiser_model_output"))
+    assert_close(denoised, image("denoiser_denoised"))
+    levels = np.abs(np.asarray(quantize(denoised)) - image("denoiser_quantized")) * 255 / 2
+    assert levels.max() < 1.01 and (levels > 0.5).mean() < 1e-3
+
+
+@pytest.mark.parametrize("steps", [11, 1], ids=["at once", "step by step"])
+def test_mamba(steps: int) -> None:
+    caches, outputs = MODEL.init_cache(3), []
+    apply = jax.jit(Mamba(config().agent.recurrent_emb.mamba).apply)
+    for t in range(0, 11, steps):
+        y, caches = apply(weights("recurrent_emb", "mamba"), modules["mamba_in"][:, t : t + steps], caches)
+        outputs.append(y)
+    got = np.concatenate(outputs, 1)
+    assert_close(got, modules["mamba_out"])
+    assert_close(got, modules["mamba_step_out"])
+    for i, cache in enumerate(caches):
+        assert_close(cache.s, modules[f"mamba_cache{i}_h"])
+        assert_close(cache.conv, modules[f"mamba_cache{i}_conv"].transpose(0, 2, 1))
+
+
+def test_mamba_mixer() -> None:
+    mixer, cache = Mixer(config().agent.recurrent_emb.mamba), MODEL.init_cache(3)[0]
+    got, _ = mixer.apply(weights("recurrent_emb", "mamba", "layers_0", "mixer"), modules["mamba_in"], cache)
+    assert_close(got, modules["mamba_block0_out"])
+
+
+def test_memory_and_heads() -> None:
+    frames, actions = channels_last(modules["rem_obs"]), modules["rem_act"]
+    h, _ = MODEL.apply(params()["world_model"], frames, actions, MODEL.init_cache(3), method="embed")
+    assert_close(h, modules["rem_out"])
+    reward, end = MODEL.apply(params()["world_model"], modules["rem_out"], method="outcome_logits")
+    assert_close(reward, modules["rew_logits"])
+    assert_close(end, modules["end_logits"])
+
+
+def test_actor_critic_step() -> None:
+    state = LSTMState(modules["ac_hx"], modules["ac_cx"])
+    network = ActorCritic(config().agent, 5)
+    logits, value, state = network.apply(params()["actor_critic"], image("ac_obs"), state)
+    assert_close(logits, modules["ac_logits"])
+    assert_close(value, modules["ac_value"])
+    assert_close(state.hx, modules["ac_hx_out"])
+    assert_close(state.cx, modules["ac_cx_out"])
+
+
+@pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
+def test_sampler(name: str, steps: int, order: int) -> None:
+    context = channels_last(sampler["frames"])
+
+    def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
+        _, denoised = MODEL.apply(params()["world_model"], context, noisy, sigma, sampler["emb"], method="denoise")
+        return quantize(denoised)
+
+    x = channels_last(sampler[f"{name}_x_init"])
+    trajectory = jax.jit(lambda x: sample(denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
+    expected = channels_last(sampler[f"{name}_trajectory"])
+    # a value on the edge between two levels may fall to either side, and what follows from it differs a little
+    levels = np.abs(np.asarray(trajectory) - expected) * 255 / 2
+    assert (levels < 1e-2).mean() > 0.999
+    final_levels = np.abs(np.asarray(trajectory[-1]) - channels_last(sampler[f"{name}_out"])) * 255 / 2
+    assert (final_levels < 1e-2).mean() > 0.995 and final_levels.max() < 1.01
