@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
+from edeline_jax.nn.convolution import convolve
 from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
 
 zeros = nn.initializers.zeros
@@ -50,14 +51,6 @@ class Conv(nn.Module):
         kernel = self.param("kernel", self.kernel_init or default, shape).astype(x.dtype)
         bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
         return convolve(x, kernel, self.stride) + bias
-
-
-def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Convolves [B, H, W, in] with [k, k, in, out], `k // 2` zeros on every side (not XLA's SAME, which pads unevenly at stride 2)."""
-    if kernel.shape[:2] == (1, 1) and stride == 1:
-        return x @ kernel[0, 0]
-    pad = kernel.shape[0] // 2
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def group_normalize(x: jax.Array, eps: float = 1e-5) -> jax.Array:

@@ -99,7 +99,7 @@ def step(
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
     end = jnp.argmax(end_logits + draws.end, -1).astype(bool)
-    final_obs = _imagine_frame(params, model, state.frames, h, draws, config)
+    final_obs = imagine_frame(params, model, state.frames, h, draws, config)
     age = state.age + 1
     trunc = age >= config.horizon
     moved = ImaginationState(jnp.concatenate([state.frames[:, 1:], final_obs[:, None]], 1), caches, age)
@@ -107,9 +107,11 @@ def step(
     return state, Outcome(state.frames[:, -1], final_obs, reward, end, trunc, start.frames[:, :-1])
 
 
-def _imagine_frame(
+def imagine_frame(
     params: dict, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnv
 ) -> jax.Array:
+    """The frame that follows `context` [B, L, H, W, C] given h [B, D]: denoised and quantised, [B, H, W, C]."""
+
     def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
         return quantize(model.apply(params, context, noisy, sigma, h, method="denoise")[1])
 

@@ -1,0 +1,44 @@
+"""The one place where per-device functions become programs over all devices.
+
+`jax.pmap` is `jit(shard_map)` in today's JAX; so is this. Replicated arguments keep pmap's meaning of a gradient (each device its
+own share) because `check_vma` is off.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from edeline_jax.training.state import TrainState
+
+AXIS = "data"
+STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), imagining=P(AXIS), key=P())
+REPLAY_SPEC = P(AXIS)
+
+
+def make_mesh() -> Mesh:
+    """All devices in one axis."""
+    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def lift(function: Callable, mesh: Mesh, in_specs: Any, out_specs: Any, donate: int) -> Callable:
+    """Jits a per-device function over the mesh; argument number `donate` is given up."""
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+    return jax.jit(mapped, donate_argnums=donate)
+
+
+def shardings(mesh: Mesh, specs: Any, tree: Any) -> Any:
+    """The sharding of every leaf of `tree`, where `specs` is a prefix of it."""
+    return jax.tree.map(
+        lambda spec, subtree: jax.tree.map(lambda _: NamedSharding(mesh, spec), subtree),
+        specs,
+        tree,
+        is_leaf=lambda x: isinstance(x, P),
+    )
+
+
+def local(tree: Any) -> Any:
+    """The first local device's copy of replicated arrays, without a transfer."""
+    return jax.tree.map(lambda x: x.addressable_data(0), tree)

@@ -1,0 +1,72 @@
+"""The compiled update programs of a run, and how many updates to give them at once."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from edeline_jax.agent import Agent
+from edeline_jax.config import Config
+from edeline_jax.replay.buffer import Replay
+from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift
+from edeline_jax.training.state import TrainState
+from edeline_jax.training.updates import Metrics, train_actor_critic, train_world_model
+
+SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a progress bar
+
+
+class Dispatch(NamedTuple):
+    """What one call of a program did: the new state, mean metrics on the host, updates, seconds."""
+
+    state: TrainState
+    metrics: Metrics
+    num_updates: int
+    seconds: float
+
+
+class UpdateProgram:
+    """Many updates of one network per dispatch, compiled once."""
+
+    def __init__(self, function: Callable, agent: Agent, config: Config, mesh: Mesh):
+        def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
+            return function(state, replay, num_updates, agent, config, AXIS)
+
+        specs = (STATE_SPEC, REPLAY_SPEC, P())
+        self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
+        self._compiled = None
+        self.compile_seconds = 0.0
+        self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
+
+    def compile(self, state: TrainState, replay: Replay) -> None:
+        """Compiles for arrays like these, once; `compile_seconds` says how long it took."""
+        if self._compiled is None:
+            begin = time.perf_counter()
+            self._compiled = self._jitted.lower(state, replay, np.int32(1)).compile()
+            self.compile_seconds = time.perf_counter() - begin
+
+    def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
+        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
+        self.compile(state, replay)
+        while num_updates > 0:
+            begin, n = time.perf_counter(), min(num_updates, self._length())
+            state, metrics = self._compiled(state, replay, np.int32(n))
+            metrics = jax.device_get(metrics)
+            seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
+            self.seconds_per_update = seconds / done
+            num_updates -= done
+            yield Dispatch(state, metrics, done, seconds)
+
+    def _length(self) -> int:
+        return max(1, int(SECONDS_PER_DISPATCH / self.seconds_per_update)) if self.seconds_per_update else 1
+
+
+def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:
+    """The two update programs, by the name of the network they train."""
+    return {
+        "world_model": UpdateProgram(train_world_model, agent, config, mesh),
+        "actor_critic": UpdateProgram(train_actor_critic, agent, config, mesh),
+    }

@@ -1,0 +1,58 @@
+"""What the world model makes of real experience: one frame ahead, and a whole sequence of recorded actions."""
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.config import WorldModelEnv
+from edeline_jax.replay.segment import Segment
+from edeline_jax.world_model.imagination import draw_step, imagine_frame, reset
+from edeline_jax.world_model.model import WorldModel
+
+
+def predict_sequence(
+    params: dict, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnv
+) -> jax.Array:
+    """Imagines a recorded segment again: its first L frames are given, and all its actions.
+
+    Args:
+      params: of `model`.
+      segment: B segments of T > L steps.
+      key: consumed.
+
+    Returns:
+      Frames L .. T-1 as imagined, float32 [B, T - L, H, W, C].
+    """
+    L = model.config.denoiser.inner_model.num_steps_conditioning
+    state = reset(params, model, jax.tree.map(lambda x: x[:, :L], segment))
+    batch, frame_shape = len(segment.actions), segment.frames.shape[2:]
+
+    def step(carry: tuple, inputs: tuple) -> tuple[tuple, jax.Array]:
+        context, caches = carry
+        action, key = inputs
+        h, caches = model.apply(params, context[:, -1:], action[:, None], caches, method="embed")
+        draws = draw_step(key, frame_shape, batch, config)
+        frame = imagine_frame(params, model, context, h[:, 0], draws, config)
+        return (jnp.concatenate([context[:, 1:], frame[:, None]], 1), caches), frame
+
+    actions = segment.actions[:, L - 1 : -1].T
+    keys = jax.random.split(key, len(actions))
+    _, frames = jax.lax.scan(step, (state.frames, state.caches), (actions, keys))
+    return frames.swapaxes(0, 1)
+
+
+def one_step_errors(
+    params: dict, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnv
+) -> tuple[jax.Array, jax.Array]:
+    """Mean absolute pixel error (0..255 levels) of the next frame: the model's, and that of repeating the last frame.
+
+    Args:
+      segment: B segments of L + 1 steps; counted where the last step exists.
+    """
+    predicted = predict_sequence(params, model, segment, key, config)[:, 0]
+    target, last = segment.frames[:, -1], segment.frames[:, -2]
+    valid = segment.mask[:, -1].astype(jnp.float32)
+
+    def error(guess: jax.Array) -> jax.Array:
+        return (jnp.abs(guess - target).mean((1, 2, 3)) * valid).sum() / jnp.maximum(valid.sum(), 1) * 255 / 2
+
+    return error(predicted), error(last)
