@@ -206,6 +206,21 @@ def wandb() -> dict:
 
 def tiny(config: ConfigDict) -> None:
     """About 15 minutes on two CPU cores: the whole program on real frames, far too short to play well."""
+    config.env.update(num_envs=4, size=32)
+    config.training.num_final_epochs = 0
+    config.collection.update(num_steps_total=4_800, steps_per_epoch=400)
+    config.collection.first_epoch.update(min=4_000, max=4_000)
+    config.evaluation.update(every=2, num_episodes=4, num_final_episodes=8, num_steps_replay=400, num_batches=4)
+    config.checkpointing.update(save_state_every=1, save_agent_every=1)
+    inner = config.agent.denoiser.inner_model
+    inner.update(cond_channels=64, depths=(1, 1, 1), channels=(16, 32, 32), attn_depths=(False, False, False))
+    config.agent.recurrent_emb.update(channels=(16, 16, 32, 32), cond_channels=32)
+    config.agent.recurrent_emb.mamba.update(d_model=128, n_layers=2)
+    config.agent.actor_critic.update(channels=(8, 16, 16, 16), lstm_dim=128)
+    config.world_model.training.update(steps_first_epoch=900, steps_per_epoch=100, batch_size=16)
+    config.world_model.optimizer.lr = 5e-4
+    config.world_model.loss.horizon = 8
+    config.actor_critic.training.update(steps_first_epoch=40, steps_per_epoch=20, batch_size=16)
 
 
 PRESETS = {"tiny": tiny}

@@ -1,5 +1,6 @@
-"""Tripwires for every test: shapes that broadcast by accident raise."""
+"""Four virtual CPU devices, so that the tests of several devices need no accelerator."""
 
 import jax
 
-jax.config.update("jax_numpy_rank_promotion", "allow")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

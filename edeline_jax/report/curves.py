@@ -41,16 +41,26 @@ def draw_curves(metrics_path: str | Path, folder: str | Path) -> list[Path]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """One row per epoch, in order. Lines of one epoch are merged, so a resumed run replaces what it repeats."""
-    epochs: dict[float, Row] = {}
+    """Rows in the order of their counters. Lines of equal counters are merged; a resumed run replaces what it repeats."""
+    rows: list[Row] = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:  # a killed run cuts the line that it is writing
             logging.warning("%s, line %d: cut short, skipped", path, number)
             continue
-        epochs.setdefault(row["epoch"], {}).update(row)
-    return [epochs[epoch] for epoch in sorted(epochs)]
+        while rows and counters(rows[-1]) > counters(row):
+            rows.pop()
+        if rows and counters(rows[-1]) == counters(row):
+            rows[-1].update(row)
+        else:
+            rows.append(row)
+    return rows
+
+
+def counters(row: Row) -> tuple[float, ...]:
+    """What orders the lines of a run: epoch, then updates."""
+    return row["epoch"], row["world_model_updates"], row["actor_critic_updates"]
 
 
 def series(rows: list[Row], counter: str, *metrics: str) -> np.ndarray:

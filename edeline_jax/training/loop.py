@@ -16,11 +16,11 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from edeline_jax.agent import Params, build_agent
+from edeline_jax.agent import Params, build_agent, count_params
 from edeline_jax.config import Config, Schedule, to_dict
 from edeline_jax.replay.buffer import EpisodeTable, Replay
 from edeline_jax.training.checkpoints import Checkpoints, Progress
-from edeline_jax.training.collection import Collector, empty_replay, make_environments, steps_per_env
+from edeline_jax.training.collection import Collector, empty_replay, make_environments
 from edeline_jax.training.devices import STATE_SPEC, local, make_mesh, shardings
 from edeline_jax.training.evaluation import Test, play_games, world_model_test
 from edeline_jax.training.metrics import MetricsLog, not_finite, summarize_games, summarize_updates
@@ -72,6 +72,18 @@ class Run:
         player = Player(self._train_env, self.agent.actor_critic, self.config.collection.epsilon, key)
         return Collector(player, table, self.mesh)
 
+    def introduce(self) -> None:
+        """Says what runs, on what, and where from."""
+        devices = self.mesh.devices.ravel()
+        sizes = {name: f"{count_params(params):,}" for name, params in self.params.items()}
+        replay_bytes = sum(x.nbytes for x in jax.tree.leaves(self.replay))
+        self.say(f"edeline-jax: {self.config.env.id}, seed {self.config.seed}, in {self.workdir}")
+        self.say(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}")
+        self.say(f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}")
+        self.say(f"replay: {self.config.collection.num_steps_total:,} steps, {replay_bytes / 1e9:.3f} GB on the devices")
+        if self.resumed:
+            self.say(f"resumed after epoch {self.progress.epoch}, {self.progress.env_steps} steps, updates {self.updates}")
+
     @property
     def params(self) -> Params:
         """The weights of both networks, on the mesh."""
@@ -83,8 +95,8 @@ class Run:
         return int(self.state.world_model.updates), int(self.state.actor_critic.updates)
 
     def train(self) -> None:
-        """Runs epochs until the schedule is through."""
-        while not self.schedule_is_through:
+        """Runs epochs until the schedule is through; none where the config only wants an evaluation."""
+        while self.config.training.should and not self.schedule_is_through:
             self._epoch()
 
     @property

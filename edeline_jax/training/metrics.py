@@ -17,7 +17,10 @@ class MetricsLog:
     """Appends to `metrics.jsonl`; wandb is imported only when its mode is not disabled."""
 
     def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
-        self._file = (workdir / "metrics.jsonl").open("a", buffering=1)
+        path = workdir / "metrics.jsonl"
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")  # by a kill in the middle of a line
+        self._file = path.open("a", buffering=1)
+        self._file.write("\n" if torn else "")
         self._wandb = None if config.mode == "disabled" else _start_wandb(workdir, config, resolved)
 
     def write(self, progress: Progress, updates: tuple[int, int], group: str, values: Mapping[str, float]) -> None:

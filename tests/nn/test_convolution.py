@@ -1,0 +1,27 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edeline_jax.nn.convolution import convolve, plain_convolve
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [8, 9])
+def test_equals_the_plain_form_with_its_gradients(size: int, stride: int, side: int) -> None:
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel = jax.random.normal(keys[0], (2, side, side + 1, 5)), jax.random.normal(keys[1], (size, size, 5, 7))
+    y, pull = jax.vjp(lambda x, k: convolve(x, k, stride), x, kernel)
+    expected, pull_expected = jax.vjp(lambda x, k: plain_convolve(x, k, stride), x, kernel)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    dy = jax.random.normal(keys[2], y.shape)
+    for got, want in zip(pull(dy), pull_expected(dy), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_stride_two_sees_the_row_before_each_pixel_pair() -> None:
+    """Padding 1 on every side, as in PyTorch: output pixel 0 is centred on input pixel 0."""
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+    centre = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+    np.testing.assert_array_equal(convolve(x, centre, 2)[0, :, :, 0], [[0, 2], [8, 10]])

@@ -1,0 +1,133 @@
+"""segments.npz, and the frequencies of what is sampled."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+from tests.golden_data import channels_last, load
+
+from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
+from edeline_jax.replay.sampling import AGE_GROUPS, Step, cut, sample_segments, sample_starts, sample_steps
+
+
+def filled(lengths: list[int]) -> Replay:
+    """One stream of episodes; a step's action is its number in the stream, its frame too (mod 251)."""
+    steps = sum(lengths)
+    table = EpisodeTable(1, steps)
+    for length in lengths:
+        for t in range(length):
+            table.advance(np.array([t == length - 1]))
+    number = np.arange(steps)
+    frames = np.broadcast_to((number % 251).astype(np.uint8)[None, :, None, None, None], (1, steps, 2, 2, 3))
+    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), np.zeros((1, steps), bool))
+    episodes, num_episodes = table.arrays()
+    return append(init_replay(1, steps, 12), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
+
+
+def test_golden_segments() -> None:
+    arrays = load("segments")
+    table = EpisodeTable(1, 9)
+    for t in range(9):
+        table.advance(np.array([t == 8]))
+    chunk = Chunk(
+        channels_last(arrays["ep_obs"])[None],
+        arrays["ep_act"][None].astype(np.int32),
+        arrays["ep_rew"][None],
+        arrays["ep_end"][None].astype(bool),
+    )
+    episodes, num_episodes = table.arrays()
+    replay = append(init_replay(1, 9, 8 * 8 * 3), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
+    for i, (start, stop) in enumerate(arrays["segment_ids"]):
+        step = Step(*jnp.array([[0], [0], [9], [0]]))
+        got = cut(replay, step, jnp.array([start]), (8, 8, 3), int(stop - start))
+        np.testing.assert_allclose(got.frames[0], channels_last(arrays[f"seg{i}_obs"]), atol=1e-6)
+        for ours, theirs in (("actions", "act"), ("rewards", "rew"), ("ends", "end"), ("mask", "mask")):
+            np.testing.assert_array_equal(getattr(got, ours)[0], arrays[f"seg{i}_{theirs}"])
+
+
+def assert_frequencies(values: np.ndarray, probabilities: np.ndarray) -> None:
+    counts = np.bincount(values, minlength=len(probabilities))
+    possible = probabilities > 0
+    assert counts[~possible].sum() == 0
+    expected = probabilities[possible] / probabilities[possible].sum() * counts.sum()
+    assert chisquare(counts[possible], expected).pvalue > 1e-4
+
+
+LENGTHS = [5, 40, 8, 3, 60, 20, 9, 31, 14, 7]
+
+
+def test_episodes_are_drawn_by_age_and_steps_evenly() -> None:
+    step = sample_steps(filled(LENGTHS), jax.random.key(0), 100_000)
+    firsts = np.cumsum([0, *LENGTHS[:-1]])
+    episode = np.searchsorted(firsts, np.asarray(step.first))
+    sizes = [2, 2, 2, 4]  # ten episodes: n // 4 each, the last group takes the rest
+    weights = np.concatenate([np.full(size, p / size) for size, p in zip(sizes, AGE_GROUPS, strict=True)])
+    assert_frequencies(episode, weights)
+    for i in (4, 9):
+        assert_frequencies(np.asarray(step.t)[episode == i], np.full(LENGTHS[i], 1 / LENGTHS[i]))
+
+
+@pytest.mark.parametrize("lengths", [[7], [5, 40], [5, 40, 8]])
+def test_few_episodes_are_drawn_by_length(lengths: list[int]) -> None:
+    step = sample_steps(filled(lengths), jax.random.key(1), 50_000)
+    assert_frequencies(np.asarray(step.first + step.t), np.full(sum(lengths), 1 / sum(lengths)))
+
+
+def test_world_model_offsets_hang_over_both_ends() -> None:
+    replay, T = filled([30]), 4
+    segment = sample_segments(replay, jax.random.key(2), (2, 2, 3), 60_000, T)
+    real = np.asarray(segment.mask)
+    first_real = np.where(real, np.asarray(segment.actions), 99).min(1)
+    start = first_real - real.argmax(1)  # of the whole segment, padding counted
+    # start = t - u, t in 0..29, u in 0..3
+    ways = np.bincount((np.arange(30)[:, None] - np.arange(T)).ravel() + T - 1)
+    assert_frequencies(start + T - 1, ways / ways.sum())
+
+
+def test_starts_hang_over_the_front_only() -> None:
+    replay, L = filled([6]), 4
+    segment = sample_starts(replay, jax.random.key(3), (2, 2, 3), 60_000, L)
+    assert np.asarray(segment.mask)[:, -1].all()
+    stops = np.minimum(6, np.arange(6)[:, None] + 1 + np.arange(L)).ravel()
+    ways = np.bincount(stops, minlength=7)
+    assert_frequencies(np.asarray(segment.actions)[:, -1] + 1, ways / ways.sum())
+
+
+def test_segments_hold_one_episode_in_order() -> None:
+    segment = sample_segments(filled(LENGTHS), jax.random.key(4), (2, 2, 3), 2_000, 9)
+    actions, mask = np.asarray(segment.actions), np.asarray(segment.mask)
+    episode_of = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+    for a, m in zip(actions, mask, strict=True):
+        assert np.array_equal(np.diff(a[m]), np.ones(m.sum() - 1))
+        assert len(set(episode_of[a[m]])) == 1
+        assert not a[~m].any()
+    levels = (np.asarray(segment.frames)[..., 0, 0, 0] + 1) / 2 * 255
+    np.testing.assert_allclose(levels[mask], actions[mask] % 251, atol=1e-3)
+    np.testing.assert_allclose(np.asarray(segment.frames)[~mask], 0)
+
+
+def test_interleaved_streams_keep_their_episodes_apart() -> None:
+    rng, table = np.random.default_rng(0), EpisodeTable(4, 50, num_devices=2)
+    dones = rng.random((50, 4)) < 0.2
+    for row in dones:
+        table.advance(row)
+    episodes, counts = table.arrays()
+    for stream in range(4):
+        device, local = divmod(stream, 2)
+        mine = [e for e in episodes[device, : counts[device]] if e[0] == local]
+        ends = [*(np.flatnonzero(dones[:, stream]) + 1)]
+        bounds = sorted({0, *ends, 50})
+        assert [(first, first + length) for _, first, length in mine] == list(zip(bounds, bounds[1:], strict=False))
+
+
+def test_a_restored_table_goes_on_with_new_episodes() -> None:
+    table = EpisodeTable(1, 10)
+    for _ in range(4):
+        table.advance(np.array([False]))
+    episodes, counts = table.arrays()
+    restored = EpisodeTable.restore(init_replay(1, 10, 12)._replace(episodes=episodes, num_episodes=counts), 4)
+    restored.advance(np.array([False]))
+    episodes, counts = restored.arrays()
+    assert counts[0] == 2
+    np.testing.assert_array_equal(episodes[0, :2], [[0, 0, 4], [0, 4, 1]])

@@ -1,0 +1,53 @@
+import pytest
+from configs.atari import get_config
+
+from edeline_jax.config import ConfigError, pour, to_dict
+
+
+def with_value(values: dict, key: str, value: object) -> dict:
+    *groups, last = key.split(".")
+    inner = values
+    for group in groups:
+        inner = inner[group]
+    inner[last] = value
+    return values
+
+
+def test_the_paper_run() -> None:
+    config = pour(get_config("breakout"))
+    assert config.segment_length == 19 and config.context == 4
+    assert pour(to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [
+        ("env.numenvs", 3, "config.env.numenvs: unknown key"),
+        ("seed", "zero", "config.seed: expected int, got str 'zero'"),
+        ("training.should", 2, "config.training.should: expected bool"),
+        ("agent.denoiser.inner_model.channels", 64, "config.agent.denoiser.inner_model.channels: expected a sequence"),
+        ("agent.denoiser.inner_model.depths", (2, 2), "config.agent.denoiser.inner_model.depths"),
+        ("agent.denoiser.inner_model.channels", (64, "a", 64, 64), r"channels\[1\]: expected int"),
+        ("world_model.loss.horizon", 1, "config.world_model.loss.horizon: a segment .* raise horizon to at least 2"),
+        ("world_model.training.batch_size", 30, "config.world_model.training.batch_size: 30 must be a multiple of the 4 devices"),
+        ("env.num_envs", 6, "config.env.num_envs: 6 must be a multiple of the 4 devices"),
+        ("agent.compute_dtype", "float16", "must be one of float32, bfloat16"),
+        ("wandb.mode", "on", "must be one of disabled, offline, online"),
+        ("collection.first_epoch.min", 20_000, "config.collection.first_epoch.min"),
+        ("collection.num_steps_total", 9_000, "config.collection.num_steps_total: must be at least"),
+        ("env", 3, "config.env: expected a group of keys"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> None:
+    four_envs = with_value(get_config("breakout").to_dict(), "env.num_envs", 4)
+    values = with_value(four_envs, key, value)
+    with pytest.raises(ConfigError, match=names) as error:
+        pour(values, num_devices=4)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    values = get_config("breakout").to_dict()
+    del values["actor_critic"]["loss"]["gamma"]
+    with pytest.raises(ConfigError, match=r"config\.actor_critic\.loss\.gamma: missing"):
+        pour(values)
