@@ -16,18 +16,18 @@ def get_config() -> ConfigDict:
     config.training.num_final_epochs = 0
     config.collection.update(epsilon=0.05, num_steps_total=8_000, steps_per_epoch=400)
     config.collection.first_epoch.update(min=4_000, max=4_000, threshold_rew=0)
-    config.evaluation.update(every=2, num_envs=10, num_episodes=50, num_final_episodes=100, num_steps_replay=100, num_batches=2)
+    config.evaluation.update(every=2, num_envs=10, num_episodes=50, num_steps_replay=100, num_batches=2)
     config.checkpointing.update(save_state_every=5, save_agent_every=5)
     agent = config.agent
     agent.denoiser.inner_model.update(cond_channels=64, depths=(1, 1), channels=(16, 32), attn_depths=(False, False))
     agent.recurrent_emb.update(channels=(16, 16, 16), down=(True, True, False), cond_channels=32)
     agent.recurrent_emb.mamba.update(d_model=64, n_layers=2)
     agent.actor_critic.update(channels=(8, 16, 16), down=(True, True, False), lstm_dim=64)
-    config.world_model.training.update(steps_first_epoch=1_500, steps_per_epoch=150)
+    config.world_model.training.update(steps_first_epoch=900, steps_per_epoch=80)
     config.world_model.optimizer.lr = 5e-4
     config.world_model.loss.horizon = 6
-    config.actor_critic.training.update(steps_first_epoch=200, steps_per_epoch=100)
-    config.actor_critic.optimizer.lr = 3e-4
-    config.actor_critic.loss.weight_entropy_loss = 0.01
-    config.world_model_env.diffusion_sampler.num_steps_denoising = 2
+    config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=60)
+    config.actor_critic.optimizer.lr = 5e-4
+    config.actor_critic.loss.update(backup_every=10, weight_entropy_loss=0.01)
+    config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # nothing is left to chance in this game
     return config

@@ -1,12 +1,11 @@
 """Trains an agent: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config.KEY=VALUE ...] [--workdir=DIR]`."""
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
@@ -18,7 +17,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     import jax  # after the flags, so that a wrong one is refused at once
 
-    logging.getLogger("jax").setLevel(logging.WARNING)  # absl would show how JAX looks for devices it does not have
+    logging.set_verbosity(logging.WARNING)  # JAX and Orbax tell every step of theirs otherwise
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.actor_critic.lambda_returns import lambda_returns
-from edeline_jax.actor_critic.network import ActorCritic, reset_where
+from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.config import ActorCriticLoss
 from edeline_jax.nn.lstm import LSTMState
@@ -51,10 +51,34 @@ def _replay(
     T, B = trajectory.actions.shape
     frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
     features = network.apply(params, frames, method="encode").reshape(T, B, -1)
+    fresh = _burn_ins(params, network, trajectory.dead, trajectory.burn_in)
 
     def step(lstm: LSTMState, inputs: tuple) -> tuple[LSTMState, tuple[jax.Array, jax.Array]]:
-        features, dead, burn_in = inputs
+        features, dead, fresh = inputs
         logits, value, lstm = network.apply(params, features, lstm, method="recur")
-        return reset_where(params, network, dead, burn_in, lstm), (logits, value)
+        lstm = jax.tree.map(lambda new, old: jnp.where(dead[:, None], new, old), fresh, lstm)
+        return lstm, (logits, value)
 
-    return jax.lax.scan(step, lstm, (features, trajectory.dead, trajectory.burn_in))[1]
+    return jax.lax.scan(step, lstm, (features, trajectory.dead, fresh))[1]
+
+
+def _burn_ins(params: dict, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
+    """The LSTM states [T, B, D] after the burn-ins on frames [T, B, K, ...]; only those where `dead` [T, B] matter.
+
+    A horizon as long as the rollout restarts every environment about once: room for two restarts each makes one small batch,
+    and a rollout with more falls back to all T x B.
+    """
+    T, B = dead.shape
+    flat = frames.reshape(T * B, *frames.shape[2:])
+
+    def few() -> LSTMState:
+        (index,) = jnp.nonzero(dead.ravel(), size=2 * B, fill_value=T * B)
+        states = burn_in(params, network, flat[jnp.minimum(index, T * B - 1)])
+        return jax.tree.map(lambda x: jnp.zeros((T * B, x.shape[-1])).at[index].set(x, mode="drop"), states)
+
+    def all_steps() -> LSTMState:
+        return burn_in(params, network, flat)
+
+    # recomputed in the backward pass, so that the branch not taken holds no activations
+    states = jax.lax.cond(dead.sum() <= 2 * B, jax.checkpoint(few), jax.checkpoint(all_steps))
+    return jax.tree.map(lambda x: x.reshape(T, B, -1), states)

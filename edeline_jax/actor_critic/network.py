@@ -53,15 +53,3 @@ def burn_in(params: dict, network: ActorCritic, frames: jax.Array) -> LSTMState:
     for k in range(K):
         state = network.apply(params, features[:, k], state, method="recur")[2]
     return state
-
-
-def reset_where(
-    params: dict, network: ActorCritic, dead: jax.Array, frames: jax.Array, state: LSTMState
-) -> LSTMState:
-    """The state with rows of `dead` [B] replaced by a burn-in on frames [B, K, H, W, C]; costs nothing where no row is dead."""
-
-    def fresh() -> LSTMState:
-        return jax.tree.map(lambda new, old: jnp.where(dead[:, None], new, old), burn_in(params, network, frames), state)
-
-    # recomputed in the backward pass: the activations of every step's burn-in would outweigh the rollout's own
-    return jax.lax.cond(dead.any(), jax.checkpoint(fresh), lambda: state)

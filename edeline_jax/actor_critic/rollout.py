@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.actor_critic.network import ActorCritic, reset_where
+from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.rows import replace_rows
 from edeline_jax.world_model.imagination import Outcome
 
 EnvStep = Callable[[Any, jax.Array, Any], tuple[Any, Outcome]]  # (state, action [B], draws) -> (state, outcome)
@@ -104,8 +105,10 @@ def close(
     """Ends a step: the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was)."""
     dead = outcome.end | outcome.trunc
 
-    def value_final() -> jax.Array:
-        return network.apply(params, outcome.final_obs, lstm)[1]
+    def restart(index: jax.Array) -> tuple[LSTMState, jax.Array]:
+        before = jax.tree.map(lambda x: x[index], lstm)
+        final_value = network.apply(params, outcome.final_obs[index], before)[1]
+        return burn_in(params, network, outcome.burn_in[index]), final_value
 
-    final_value = jax.lax.cond(dead.any(), value_final, lambda: jnp.zeros(dead.shape))
-    return reset_where(params, network, dead, outcome.burn_in, lstm), dead, final_value
+    lstm, final_values = replace_rows(dead, restart, (lstm, jnp.zeros(dead.shape)))
+    return lstm, dead, final_values

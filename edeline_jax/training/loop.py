@@ -117,7 +117,7 @@ class Run:
         if self.progress.epoch % self.config.evaluation.every == 0:
             self.test(self.config.evaluation.num_episodes)
         c = self.config.checkpointing
-        if self.progress.epoch % c.save_agent_every == 0:
+        if self.progress.epoch % c.save_agent_every == 0 or self.schedule_is_through:
             self.checkpoints.save_agent(self.params, self.progress.epoch)
         if self.progress.epoch % c.save_state_every == 0 or self.schedule_is_through:
             self._advance()

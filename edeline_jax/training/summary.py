@@ -21,7 +21,6 @@ def finish(run: Run) -> None:
     """Plays the last test, draws the report, and writes the summary, which marks the run as finished."""
     test = run.test(run.config.evaluation.num_final_episodes)
     pictures = draw_report(run, test)
-    run.checkpoints.save_agent(run.params, run.progress.epoch)
     summary = summarize(run, test)
     (run.workdir / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from edeline_jax.config import WorldModelEnv
 from edeline_jax.nn.mamba import MambaCache
+from edeline_jax.nn.rows import replace_rows
 from edeline_jax.replay.frame import quantize
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import sample
@@ -121,8 +122,7 @@ def imagine_frame(
 def _restart(
     params: dict, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
 ) -> ImaginationState:
-    def select(fresh: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(dead.reshape(-1, *[1] * (old.ndim - 1)), fresh, old)
+    def restart(index: jax.Array) -> ImaginationState:
+        return reset(params, model, jax.tree.map(lambda x: x[index], start))
 
-    # the burn-in costs a pass over L - 1 frames: skipped in steps where nothing ends
-    return jax.lax.cond(dead.any(), lambda: jax.tree.map(select, reset(params, model, start), state), lambda: state)
+    return replace_rows(dead, restart, state)
