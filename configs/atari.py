@@ -1,7 +1,7 @@
 """EDELINE on Atari 100k (Lee et al., NeurIPS 2025): the paper's run.
 
     python -m edeline_jax.train --config=configs/atari.py:breakout        # the paper's run, for an accelerator
-    python -m edeline_jax.train --config=configs/atari.py:breakout,tiny   # a laptop: small frames, networks and schedule
+    python -m edeline_jax.train --config=configs/atari.py:breakout,tiny   # a laptop: small frames, networks, schedule
 
 The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26), then optionally a preset.
 Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds).
@@ -13,19 +13,21 @@ from ml_collections import ConfigDict
 def get_config(spec: str = "breakout") -> ConfigDict:
     """Returns the config of `GAME[,PRESET]`."""
     game, *presets = spec.split(",")
-    config = ConfigDict(dict(
-        seed=0,  # of every random draw of the run
-        env=environment(game),
-        training=training(),
-        collection=collection(),
-        evaluation=evaluation(),
-        checkpointing=checkpointing(),
-        agent=agent(),
-        world_model=world_model(),
-        actor_critic=actor_critic(),
-        world_model_env=world_model_env(),
-        wandb=wandb(),
-    ))
+    config = ConfigDict(
+        dict(
+            seed=0,  # of every random draw of the run
+            env=environment(game),
+            training=training(),
+            collection=collection(),
+            evaluation=evaluation(),
+            checkpointing=checkpointing(),
+            agent=agent(),
+            world_model=world_model(),
+            actor_critic=actor_critic(),
+            world_model_env=world_model_env(),
+            wandb=wandb(),
+        )
+    )
     for preset in presets:
         if preset not in PRESETS:
             raise ValueError(f"configs/atari.py: unknown preset {preset!r}; known: {', '.join(PRESETS)}")
@@ -217,7 +219,7 @@ def tiny(config: ConfigDict) -> None:
     config.agent.recurrent_emb.update(channels=(16, 16, 32, 32), cond_channels=32)
     config.agent.recurrent_emb.mamba.update(d_model=128, n_layers=2)
     config.agent.actor_critic.update(channels=(8, 16, 16, 16), lstm_dim=128)
-    config.world_model.training.update(steps_first_epoch=900, steps_per_epoch=100, batch_size=16)
+    config.world_model.training.update(steps_first_epoch=1_500, steps_per_epoch=100, batch_size=16)
     config.world_model.optimizer.lr = 5e-4
     config.world_model.loss.horizon = 8
     config.actor_critic.training.update(steps_first_epoch=40, steps_per_epoch=20, batch_size=16)

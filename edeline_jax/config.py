@@ -1,6 +1,7 @@
 """The schema of a run: frozen dataclasses into which an ml_collections file is poured.
 
-What each key means, with its unit, stands beside its value in `configs/atari.py`. Model code sees these classes, never a ConfigDict.
+What each key means, with its unit, stands beside its value in `configs/atari.py`. Model code sees these classes, never
+a ConfigDict.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from edeline_jax.envs import check_env
 
 
 class ConfigError(ValueError):
@@ -238,6 +241,7 @@ def pour(values: Mapping[str, Any], num_devices: int = 1) -> Config:
       ConfigError: one line that names the key and the remedy.
     """
     config = _pour(Config, values, "config")
+    _check_env(config)
     _check_values(config)
     _check_networks(config)
     _check_devices(config, num_devices)
@@ -285,6 +289,15 @@ def _require(holds: bool, key: str, remedy: str) -> None:
         raise ConfigError(f"config.{key}: {remedy}")
 
 
+def _check_env(config: Config) -> None:
+    try:
+        check_env(config.env.id, config.env.size)
+    except ValueError as error:
+        raise ConfigError(f"config.env: {error}") from error
+    for key in ("num_envs", "size", "frame_skip", "noop_max", "max_episode_frames"):
+        _require(getattr(config.env, key) >= 1, f"env.{key}", "must be at least 1")
+
+
 def _check_values(config: Config) -> None:
     for group in ("world_model", "actor_critic"):
         part = getattr(config, group)
@@ -294,7 +307,6 @@ def _check_values(config: Config) -> None:
             _require(getattr(part.training, key) >= 0, f"{group}.training.{key}", "must not be negative")
         _require(part.optimizer.lr > 0, f"{group}.optimizer.lr", "must be positive")
         _require(part.optimizer.max_grad_norm > 0, f"{group}.optimizer.max_grad_norm", "must be positive")
-    _require(config.env.num_envs >= 1, "env.num_envs", "must be at least 1")
     _require(config.evaluation.num_envs >= 1, "evaluation.num_envs", "must be at least 1")
     _require(config.evaluation.every >= 1, "evaluation.every", "must be at least 1 epoch")
     _require(config.checkpointing.save_state_every >= 1, "checkpointing.save_state_every", "must be at least 1 epoch")
@@ -317,7 +329,11 @@ def _check_values(config: Config) -> None:
 
 
 def _check_networks(config: Config) -> None:
-    inner, sampler, loss = config.agent.denoiser.inner_model, config.world_model_env.diffusion_sampler, config.world_model.loss
+    inner, sampler, loss = (
+        config.agent.denoiser.inner_model,
+        config.world_model_env.diffusion_sampler,
+        config.world_model.loss,
+    )
     _require(config.context >= 1, "agent.denoiser.inner_model.num_steps_conditioning", "must be at least 1")
     _require(
         loss.horizon >= 1 + loss.num_autoregressive_steps,
@@ -330,13 +346,25 @@ def _check_networks(config: Config) -> None:
         "agent.denoiser.inner_model.depths",
         "depths, channels and attn_depths must have the same length, one entry per level",
     )
-    _require(inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)")
+    _require(
+        inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)"
+    )
     for name, encoder in (("recurrent_emb", config.agent.recurrent_emb), ("actor_critic", config.agent.actor_critic)):
-        _require(len(encoder.channels) == len(encoder.down) > 0, f"agent.{name}.down", "must have one entry per channel")
-        _require(config.env.size >= 2 ** sum(encoder.down), f"agent.{name}.down", f"pools env.size {config.env.size} away")
-    _require(sampler.num_steps_denoising >= 1, "world_model_env.diffusion_sampler.num_steps_denoising", "must be at least 1")
+        _require(
+            len(encoder.channels) == len(encoder.down) > 0, f"agent.{name}.down", "must have one entry per channel"
+        )
+        _require(
+            config.env.size >= 2 ** sum(encoder.down), f"agent.{name}.down", f"pools env.size {config.env.size} away"
+        )
+    _require(
+        sampler.num_steps_denoising >= 1, "world_model_env.diffusion_sampler.num_steps_denoising", "must be at least 1"
+    )
     _require(sampler.order in (1, 2), "world_model_env.diffusion_sampler.order", "must be 1 (Euler) or 2 (Heun)")
-    _require(0 < sampler.sigma_min < sampler.sigma_max, "world_model_env.diffusion_sampler.sigma_min", "must lie in (0, sigma_max)")
+    _require(
+        0 < sampler.sigma_min < sampler.sigma_max,
+        "world_model_env.diffusion_sampler.sigma_min",
+        "must lie in (0, sigma_max)",
+    )
     _require(config.world_model_env.horizon >= 1, "world_model_env.horizon", "must be at least 1")
     _require(config.actor_critic.loss.backup_every >= 1, "actor_critic.loss.backup_every", "must be at least 1")
 
@@ -352,5 +380,6 @@ def _check_devices(config: Config, num_devices: int) -> None:
     _require(
         config.env.num_envs % num_devices == 0,
         "env.num_envs",
-        f"{config.env.num_envs} must be a multiple of the {num_devices} devices: each device keeps the replay of its own environments",
+        f"{config.env.num_envs} must be a multiple of the {num_devices} devices: "
+        "each device keeps the replay of its own environments",
     )

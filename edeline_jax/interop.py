@@ -1,7 +1,7 @@
 """Weights to and from the reference's `state_dict`: a mapping of names to numpy arrays; torch is not needed.
 
-Every tensor of the reference has one home here, but for the queries and keys of cross-attention to a single vector, which can
-never matter: they are dropped on the way in and filled with zeros on the way out.
+Every tensor of the reference has one home here, but for the queries and keys of cross-attention to a single vector,
+which can never matter: they are dropped on the way in and filled with zeros on the way out.
 """
 
 import re
@@ -51,12 +51,18 @@ def from_torch(state_dict: Mapping[str, np.ndarray], config: Config) -> Params:
     names = _names(template, config)
     _refuse("missing tensors", set(names.values()) - set(tensors))
     _refuse("unknown tensors", set(tensors) - set(names.values()))
-    expected = {name: _to_torch_shape(path, leaf.shape) for (path, name), leaf in zip(names.items(), jax.tree.leaves(template), strict=True)}
+    expected = {
+        name: _to_torch_shape(path, leaf.shape)
+        for (path, name), leaf in zip(names.items(), jax.tree.leaves(template), strict=True)
+    }
     _refuse(
         "misshapen tensors",
-        {f"{name} is {tensors[name].shape}, expected {shape}" for name, shape in expected.items() if tensors[name].shape != shape},
+        {
+            f"{name} is {tensors[name].shape}, expected {shape}"
+            for name, shape in expected.items()
+            if tensors[name].shape != shape
+        },
     )
-
 
     def place(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         return jnp.asarray(_from_torch_layout(path, tensors[names[path]], leaf.shape))

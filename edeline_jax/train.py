@@ -1,4 +1,7 @@
-"""Trains an agent: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config.KEY=VALUE ...] [--workdir=DIR]`."""
+"""Trains an agent.
+
+Usage: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config.KEY=VALUE ...] [--workdir=DIR]`.
+"""
 
 import os
 import sys
@@ -47,7 +50,9 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
         rest = flags.FLAGS(argv)
         flags.mark_flag_as_required("config")
         if CONFIG.value is None:
-            raise flags.IllegalFlagValueError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
+            raise flags.IllegalFlagValueError(
+                "--config is missing: give a file, such as --config=configs/atari.py:breakout"
+            )
         CONFIG.value.to_dict()  # a file that could not be loaded only says so when it is used
         return rest
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:

@@ -1,6 +1,6 @@
 import pytest
-from configs.atari import get_config
 
+from configs.atari import get_config
 from edeline_jax.config import ConfigError, pour, to_dict
 
 
@@ -29,7 +29,11 @@ def test_the_paper_run() -> None:
         ("agent.denoiser.inner_model.depths", (2, 2), "config.agent.denoiser.inner_model.depths"),
         ("agent.denoiser.inner_model.channels", (64, "a", 64, 64), r"channels\[1\]: expected int"),
         ("world_model.loss.horizon", 1, "config.world_model.loss.horizon: a segment .* raise horizon to at least 2"),
-        ("world_model.training.batch_size", 30, "config.world_model.training.batch_size: 30 must be a multiple of the 4 devices"),
+        (
+            "world_model.training.batch_size",
+            30,
+            "config.world_model.training.batch_size: 30 must be a multiple of the 4 devices",
+        ),
         ("env.num_envs", 6, "config.env.num_envs: 6 must be a multiple of the 4 devices"),
         ("agent.compute_dtype", "float16", "must be one of float32, bfloat16"),
         ("wandb.mode", "on", "must be one of disabled, offline, online"),

@@ -3,12 +3,12 @@ import json
 import jax
 import numpy as np
 import pytest
-from configs.atari import get_config
-from tests.golden_data import FOLDER, config, load, params
 
+from configs.atari import get_config
 from edeline_jax.agent import build_agent, count_params, init_params
 from edeline_jax.config import pour
 from edeline_jax.interop import DEAD, from_torch, to_torch
+from tests.golden_data import FOLDER, config, load, params
 
 
 def test_round_trip_is_exact_outside_the_dead_projections() -> None:

@@ -11,7 +11,9 @@ def get_config() -> ConfigDict:
     config.training.num_final_epochs = 1
     config.collection.update(num_steps_total=160, steps_per_epoch=40)
     config.collection.first_epoch.update(min=80, max=120, threshold_rew=0)
-    config.evaluation.update(every=2, num_envs=4, num_episodes=4, num_final_episodes=6, num_steps_replay=30, num_batches=1)
+    config.evaluation.update(
+        every=2, num_envs=4, num_episodes=4, num_final_episodes=6, num_steps_replay=30, num_batches=1
+    )
     config.checkpointing.update(save_state_every=1, save_agent_every=1, num_agents_to_keep=2)
     config.agent.denoiser.inner_model.update(cond_channels=8, channels=(4, 4), attn_depths=(False, False))
     config.agent.recurrent_emb.update(channels=(4, 4), down=(True, True), cond_channels=4)

@@ -44,9 +44,7 @@ def actor_critic_loss(
     }
 
 
-def _replay(
-    params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState
-) -> tuple[jax.Array, jax.Array]:
+def _replay(params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState) -> tuple[jax.Array, jax.Array]:
     """Logits [T, B, A] and values [T, B] of a trajectory, with gradient, burn-ins at restarts included."""
     T, B = trajectory.actions.shape
     frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
@@ -65,8 +63,8 @@ def _replay(
 def _burn_ins(params: dict, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
     """The LSTM states [T, B, D] after the burn-ins on frames [T, B, K, ...]; only those where `dead` [T, B] matter.
 
-    A horizon as long as the rollout restarts every environment about once: room for two restarts each makes one small batch,
-    and a rollout with more falls back to all T x B.
+    A horizon as long as the rollout restarts every environment about once: room for two restarts each makes one
+    small batch, and a rollout with more falls back to all T x B.
     """
     T, B = dead.shape
     flat = frames.reshape(T * B, *frames.shape[2:])

@@ -1,4 +1,7 @@
-"""Acting for T steps in an environment, real or imagined, without gradient; what is stored suffices to differentiate later."""
+"""Acting for T steps in an environment, real or imagined.
+
+No gradient is taken here; what is stored suffices to differentiate later.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,7 +20,10 @@ Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]
 
 
 class RolloutState(NamedTuple):
-    """What carries over from one rollout to the next: the frames to act on [B, H, W, C], the LSTM's and the environment's state."""
+    """What carries over from one rollout to the next.
+
+    obs: the frames to act on [B, H, W, C]. lstm, env: the states of the LSTM and of the environment.
+    """
 
     obs: jax.Array
     lstm: LSTMState
@@ -25,7 +31,10 @@ class RolloutState(NamedTuple):
 
 
 class PolicyDraws(NamedTuple):
-    """Random numbers of T steps: Gumbel noise [T, B, A] of the actions, and what the environment takes, leaves [T, ...]."""
+    """Random numbers of T steps.
+
+    action: Gumbel noise [T, B, A] of the actions. env: what the environment takes, leaves [T, ...].
+    """
 
     action: jax.Array
     env: Any
@@ -34,8 +43,10 @@ class PolicyDraws(NamedTuple):
 class Trajectory(NamedTuple):
     """T steps of B environments, time first.
 
-    dead: the environment was restarted after the step; burn_in: what the LSTM was burnt in on there, [T, B, K, H, W, C].
-    values: V of obs; bootstraps: V of where the step led (the final frame, where it was the last of an episode). No gradient.
+    dead: the environment was restarted after the step.
+    burn_in: what the LSTM was burnt in on there, [T, B, K, H, W, C].
+    values: V of obs, without gradient.
+    bootstraps: V of where the step led (the final frame, where it was the last of an episode), without gradient.
     """
 
     obs: jax.Array
@@ -51,7 +62,12 @@ class Trajectory(NamedTuple):
 
 
 def rollout(
-    params: dict, network: ActorCritic, env_step: EnvStep, state: RolloutState, draws: PolicyDraws, scan: Scan = jax.lax.scan
+    params: dict,
+    network: ActorCritic,
+    env_step: EnvStep,
+    state: RolloutState,
+    draws: PolicyDraws,
+    scan: Scan = jax.lax.scan,
 ) -> tuple[RolloutState, Trajectory]:
     """Samples actions from the policy for as many steps as there are draws.
 
@@ -93,7 +109,10 @@ def host_scan(step: Callable, state: Any, xs: Any) -> tuple[Any, Any]:
 def act(
     params: dict, network: ActorCritic, obs: jax.Array, lstm: LSTMState, gumbel: jax.Array
 ) -> tuple[jax.Array, jax.Array, LSTMState, jax.Array]:
-    """Logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy where the noise is 0)."""
+    """One forward pass of the policy and a sampled action.
+
+    Returns logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy where it is 0).
+    """
     logits, value, lstm = network.apply(params, obs, lstm)
     return logits, value, lstm, jnp.argmax(logits + gumbel, -1)
 
@@ -102,7 +121,10 @@ def act(
 def close(
     params: dict, network: ActorCritic, lstm: LSTMState, outcome: Outcome
 ) -> tuple[LSTMState, jax.Array, jax.Array]:
-    """Ends a step: the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was)."""
+    """Ends a step.
+
+    Returns the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was).
+    """
     dead = outcome.end | outcome.trunc
 
     def restart(index: jax.Array) -> tuple[LSTMState, jax.Array]:

@@ -1,7 +1,7 @@
 """Environments: Atari and Catch, vectorised on the host."""
 
 from edeline_jax.envs.atari import Atari
-from edeline_jax.envs.catch import Catch
+from edeline_jax.envs.catch import Catch, check_size
 from edeline_jax.envs.games import GAMES, find_game, human_normalised_score
 from edeline_jax.envs.vector import Transition, VectorEnv
 
@@ -11,10 +11,19 @@ __all__ = [
     "Catch",
     "Transition",
     "VectorEnv",
+    "check_env",
     "find_game",
     "human_normalised_score",
     "make_env",
 ]
+
+
+def check_env(id: str, size: int) -> None:
+    """Raises ValueError where `make_env` would, without building anything."""
+    if id == "catch":
+        check_size(size)
+    else:
+        find_game(id)
 
 
 def make_env(

@@ -20,11 +20,16 @@ class Catch(Pool):
 
     def __init__(self, *, num_envs: int, seed: int, size: int) -> None:
         """Builds the boards, drawn as `size` x `size` pixels; `size` not in {20, 30, 40, ...} raises ValueError."""
-        if size < 2 * ROWS or size % ROWS:
-            raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}")
+        check_size(size)
         super().__init__(
             "Catch-v0", partial(_draw, size), num_envs=num_envs, seed=seed, size=size, height=ROWS, width=COLUMNS
         )
+
+
+def check_size(size: int) -> None:
+    """Raises ValueError where a board cannot be drawn as `size` x `size` pixels."""
+    if size < 2 * ROWS or size % ROWS:
+        raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}")
 
 
 def _draw(size: int, boards: np.ndarray) -> np.ndarray:

@@ -1,1 +1,4 @@
-"""Layers: initial distributions, convolutions and norms, U-Net, image encoder, selective state space model, LSTM cell."""
+"""Layers shared by the networks.
+
+Initial distributions, convolutions and norms, U-Net, image encoder, selective state space model, LSTM cell.
+"""

@@ -1,8 +1,8 @@
 """2-D convolution in the form that suits the backend; chosen here and nowhere else.
 
 GPU and TPU run XLA's own. On the CPU, XLA's own gradients of a convolution are ten times slower inside a loop than
-outside (and every update program is a loop), so there they are written out: the input's as a plain convolution, the kernel's as
-one matrix product over shifted inputs.
+outside (and every update program is a loop), so there they are written out: the input's as a plain convolution, the
+kernel's as one matrix product over shifted inputs.
 """
 
 import functools
@@ -50,7 +50,10 @@ _cpu_convolve.defvjp(_forward, _backward)
 
 
 def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:
-    """Spreads [B, H', W', C] over the pixels of an input of shape [B, H, W, ...] that it was strided over; zeros between."""
+    """Undoes a stride, with zeros between.
+
+    Spreads [B, H', W', C] over the pixels of an input of shape [B, H, W, ...] that it was strided over.
+    """
     if stride == 1:
         return dy
     B, rows, columns, C = dy.shape

@@ -1,4 +1,7 @@
-"""Initial distributions that differ from Flax's own; learning depends on them (SPEC of the reference: PyTorch's defaults)."""
+"""Initial distributions that differ from Flax's own.
+
+Learning depends on them (SPEC of the reference: PyTorch's defaults).
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,8 @@
 """Layers shared by every network.
 
-Compute dtype follows the input: a layer casts its float32 parameters to the dtype of what it is given, so precision is chosen
-once, where a network casts its inputs. Norms, softmax and everything recurrent run in float32 and return their input's dtype.
+Compute dtype follows the input: a layer casts its float32 parameters to the dtype of what it is given, so precision is
+chosen once, where a network casts its inputs. Norms, softmax and everything recurrent run in float32 and return their
+input's dtype.
 
 Letters in shapes: B batch, H height, W width, C channels, K size of a condition vector.
 """
@@ -36,7 +37,10 @@ class Linear(nn.Module):
 
 
 class Conv(nn.Module):
-    """2-D convolution over [B, H, W, C], padded by `size // 2` zeros on every side; `kernel` is [size, size, in, out]."""
+    """2-D convolution over [B, H, W, C].
+
+    Padded by `size // 2` zeros on every side; `kernel` is [size, size, in, out].
+    """
 
     features: int
     size: int = 3
@@ -78,7 +82,9 @@ class AdaGroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
-        scale, shift = jnp.split(Linear(2 * x.shape[-1], name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1)
+        scale, shift = jnp.split(
+            Linear(2 * x.shape[-1], name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1
+        )
         return (group_normalize(x) * (1 + scale) + shift).astype(x.dtype)
 
 
@@ -95,7 +101,10 @@ class RMSNorm(nn.Module):
 
 
 class FourierFeatures(nn.Module):
-    """[B] -> [B, K]: cos and sin of 2 pi z w with a fixed w ~ N(0, 1), kept with the parameters but never trained; float32."""
+    """Random Fourier features, [B] -> [B, K] in float32.
+
+    cos and sin of 2 pi z w with a fixed w ~ N(0, 1), kept with the parameters but never trained.
+    """
 
     features: int
 
@@ -124,7 +133,8 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Attention of every pixel to one condition vector [B, K].
 
-    With one key the softmax is 1, so queries and keys cannot matter: the block adds `out(v(cond))` to the normalised input.
+    With one key the softmax is 1, so queries and keys cannot matter: the block adds `out(v(cond))` to the normalised
+    input.
     """
 
     @nn.compact

@@ -1,4 +1,6 @@
-"""The selective scan of Mamba (Gu & Dao 2023, section 3) in interchangeable implementations, and its causal convolution.
+"""The selective scan of Mamba and its causal convolution.
+
+The scan (Gu & Dao 2023, section 3) comes in interchangeable implementations.
 
 Letters in shapes: B batch, T time, E inner channels, N state size.
 """
@@ -55,7 +57,9 @@ def selective_scan(
     return jnp.einsum("bten,btn->bte", states, C) + D * x, states[:, -1]
 
 
-def causal_convolution(x: jax.Array, history: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+def causal_convolution(
+    x: jax.Array, history: jax.Array, kernel: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Depthwise convolution over time in which step t sees steps t - d_conv + 1 .. t.
 
     Args:

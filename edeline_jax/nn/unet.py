@@ -10,7 +10,10 @@ from edeline_jax.nn.layers import Downsample, ResBlock, Upsample
 
 
 class ResBlocks(nn.Module):
-    """Residual blocks in a row; returns the last output and all of them. Each may first be given a skip to concatenate."""
+    """Residual blocks in a row.
+
+    Returns the last output and all of them. Each block may first be given a skip to concatenate.
+    """
 
     features: Sequence[int]
     attention: bool

@@ -1,7 +1,9 @@
-"""The replay on the accelerator: append-only streams of steps, one per environment, and the table of the episodes in them.
+"""The replay on the accelerator.
 
-Letters in shapes: S streams, N steps per stream, D devices, M episodes per device at most. Under a mesh, S and D are spread over
-the devices, so each device samples from the streams of its own environments.
+Append-only streams of steps, one per environment, and the table of the episodes in them.
+
+Letters in shapes: S streams, N steps per stream, D devices, M episodes per device at most. Under a mesh, S and D are
+spread over the devices, so each device samples from the streams of its own environments.
 """
 
 from typing import NamedTuple

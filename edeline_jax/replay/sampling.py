@@ -24,7 +24,10 @@ class Step(NamedTuple):
 
 
 def sample_segments(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int) -> Segment:
-    """Segments of T steps for the world model: step t sits at a uniform place in its segment, which may hang over both ends."""
+    """Segments of T steps for the world model.
+
+    Step t sits at a uniform place in its segment, which may hang over both ends.
+    """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch)
     return cut(replay, step, step.t - jax.random.randint(offset_key, (batch,), 0, T), frame_shape, T)

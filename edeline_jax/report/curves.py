@@ -41,7 +41,10 @@ def draw_curves(metrics_path: str | Path, folder: str | Path) -> list[Path]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Rows in the order of their counters. Lines of equal counters are merged; a resumed run replaces what it repeats."""
+    """Rows in the order of their counters.
+
+    Lines of equal counters are merged; a resumed run replaces what it repeats.
+    """
     rows: list[Row] = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:

@@ -20,7 +20,6 @@ class Progress(NamedTuple):
     replay_step: int = 0  # steps in each stream of the replay
     env_steps: int = 0
     wall_time: float = 0.0  # seconds of training so far, over all starts
-    finished: bool = False
 
 
 class Checkpoints:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from edeline_jax.config import Config, ConfigError
+from edeline_jax.config import Config
 from edeline_jax.envs import VectorEnv, make_env
 from edeline_jax.replay.buffer import EpisodeTable, Replay, append, init_replay
 from edeline_jax.training.devices import REPLAY_SPEC
@@ -57,17 +57,10 @@ class Collector:
 
 
 def make_environments(config: Config, num_envs: int, seed: int, training: bool) -> VectorEnv:
-    """Environments of the config, for training (a lost life may end an episode) or for tests.
-
-    Raises:
-      ConfigError: there is no such environment, or not of this size.
-    """
+    """Environments of the config, for training (a lost life may end an episode) or for tests."""
     c = config.env
     settings = {"frame_skip": c.frame_skip, "noop_max": c.noop_max, "max_episode_frames": c.max_episode_frames}
-    try:
-        return make_env(c.id, num_envs, seed, c.size, training and c.done_on_life_loss, **settings)
-    except ValueError as error:
-        raise ConfigError(f"config.env: {error}") from error
+    return make_env(c.id, num_envs, seed, c.size, training and c.done_on_life_loss, **settings)
 
 
 def steps_per_env(config: Config) -> int:

@@ -1,7 +1,7 @@
 """The one place where per-device functions become programs over all devices.
 
-`jax.pmap` is `jit(shard_map)` in today's JAX; so is this. Replicated arguments keep pmap's meaning of a gradient (each device its
-own share) because `check_vma` is off.
+`jax.pmap` is `jit(shard_map)` in today's JAX; so is this. Replicated arguments keep pmap's meaning of a gradient (each
+device its own share) because `check_vma` is off.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.training.state import TrainState
 
 AXIS = "data"
-STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), imagining=P(AXIS), key=P())
+STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), key=P())
 REPLAY_SPEC = P(AXIS)
 
 

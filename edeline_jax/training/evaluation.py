@@ -23,7 +23,10 @@ class Test(NamedTuple):
 
 
 def play_games(player: Player, params: dict, num_games: int, num_steps_replay: int) -> Test:
-    """Plays `num_games` from fresh starts, shared out over the environments beforehand, so that short games are not preferred."""
+    """Plays `num_games` from fresh starts.
+
+    They are shared out over the environments beforehand, so that short games are not preferred.
+    """
     n = player.env.num_envs
     left = np.array([num_games // n + (i < num_games % n) for i in range(n)])
     games, plays = [], []
@@ -41,7 +44,7 @@ def play_games(player: Player, params: dict, num_games: int, num_steps_replay: i
 
 def _keep(plays: list[Play], num_steps: int) -> Replay:
     chunk = stack(plays)
-    streams, steps = chunk.actions.shape
+    streams = len(chunk.actions)
     table = EpisodeTable(streams, num_steps)
     for play in plays:
         table.advance(play.transition.game_over)
@@ -51,10 +54,12 @@ def _keep(plays: list[Play], num_steps: int) -> Replay:
 
 
 @jax.jit(static_argnums=(3, 4))
-def world_model_test(params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config) -> dict[str, jax.Array]:
+def world_model_test(
+    params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
+) -> dict[str, jax.Array]:
     """The world model's losses on unseen games, and its one-step pixel error beside that of repeating the last frame.
 
-    Means over `evaluation.num_batches` batches; pixel errors are mean absolute differences in levels of 0..255.
+    Means over `evaluation.num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
     """
     c, shape = config.world_model, (config.env.size, config.env.size, 3)
 

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from edeline_jax.agent import Params, build_agent, count_params
 from edeline_jax.config import Config, Schedule, to_dict
-from edeline_jax.replay.buffer import EpisodeTable, Replay
+from edeline_jax.envs import VectorEnv
+from edeline_jax.replay.buffer import EpisodeTable
 from edeline_jax.training.checkpoints import Checkpoints, Progress
 from edeline_jax.training.collection import Collector, empty_replay, make_environments
 from edeline_jax.training.devices import STATE_SPEC, local, make_mesh, shardings
@@ -27,7 +28,7 @@ from edeline_jax.training.metrics import MetricsLog, not_finite, summarize_games
 from edeline_jax.training.model_free import RealEnvironment, train_model_free
 from edeline_jax.training.player import Player
 from edeline_jax.training.programs import build_programs
-from edeline_jax.training.state import TrainState, init_state
+from edeline_jax.training.state import init_state
 
 Say = Callable[[str], None]
 
@@ -54,7 +55,7 @@ class Run:
         self._since = time.perf_counter()
 
     def _begin(self, key: jax.Array) -> None:
-        init = functools.partial(init_state, self.agent, self.config, num_devices=self.mesh.size)
+        init = functools.partial(init_state, self.agent, self.config)
         state_shardings = shardings(self.mesh, STATE_SPEC, jax.eval_shape(init, key))
         make_state = jax.jit(init, out_shardings=state_shardings)
         make_replay = functools.partial(empty_replay, self.config, self.mesh)
@@ -80,9 +81,13 @@ class Run:
         self.say(f"edeline-jax: {self.config.env.id}, seed {self.config.seed}, in {self.workdir}")
         self.say(f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}")
         self.say(f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}")
-        self.say(f"replay: {self.config.collection.num_steps_total:,} steps, {replay_bytes / 1e9:.3f} GB on the devices")
+        self.say(
+            f"replay: {self.config.collection.num_steps_total:,} steps, {replay_bytes / 1e9:.3f} GB on the devices"
+        )
         if self.resumed:
-            self.say(f"resumed after epoch {self.progress.epoch}, {self.progress.env_steps} steps, updates {self.updates}")
+            self.say(
+                f"resumed after epoch {self.progress.epoch}, {self.progress.env_steps} steps, updates {self.updates}"
+            )
 
     @property
     def params(self) -> Params:
@@ -140,7 +145,9 @@ class Run:
                 bar.update(self.collector.num_steps - before)
                 if first and self.collector.minority_rewards < c.first_epoch.threshold_rew:
                     target = min(c.first_epoch.max, max(target, self.collector.num_steps + c.steps_per_epoch))
-        self._advance(env_steps=self.collector.num_steps, replay_step=self.collector.num_steps // self.config.env.num_envs)
+        self._advance(
+            env_steps=self.collector.num_steps, replay_step=self.collector.num_steps // self.config.env.num_envs
+        )
         self._write("collect", summarize_games(games))
 
     def _train(self, network: str) -> None:
@@ -168,15 +175,15 @@ class Run:
         if self.progress.env_steps >= self.config.collection.num_steps_total:
             self._advance(final_epochs=self.config.training.num_final_epochs)
             return
-        env = RealEnvironment(self._train_env)
-        learner, rollout = self.state.actor_critic, env.begin(self.agent)
+        env, learner = self._real_environment, self.state.actor_critic
+        env.games.clear()
         num_updates = updates_in_epoch(c.training, self.progress.epoch)
         for _ in tqdm(range(num_updates), desc="model-free", unit="update", leave=False, disable=None):
-            learner, rollout, metrics = train_model_free(learner, env, rollout, self.state.key, self.agent, self.config)
+            learner, metrics = train_model_free(learner, env, self.state.key, self.agent, self.config)
             scalars = summarize_updates(jax.device_get(metrics))
             self._refuse_not_finite("actor_critic", scalars)
         self.state = self.state._replace(actor_critic=learner)
-        self._advance(env_steps=self.progress.env_steps + env.num_steps)
+        self._advance(env_steps=self.progress.env_steps + num_updates * c.loss.backup_every * env.num_envs)
         self._write("actor_critic", scalars)
         self._write("collect", summarize_games(env.games))
 
@@ -189,17 +196,25 @@ class Run:
         result = play_games(player, params["actor_critic"], num_games, c.num_steps_replay)
         statistics = summarize_games(result.games)
         self._write("test", statistics)
-        line = f"test, epoch {self.progress.epoch}: return {statistics['return_mean']:.2f} ± {statistics['return_std']:.2f}"
+        mean, std = statistics["return_mean"], statistics["return_std"]
+        line = f"test, epoch {self.progress.epoch}: return {mean:.2f} ± {std:.2f}"
         if not self.config.training.model_free:
-            losses = summarize_updates(jax.device_get(world_model_test(params, result.replay, loss_key, self.agent, self.config)))
+            losses = summarize_updates(
+                jax.device_get(world_model_test(params, result.replay, loss_key, self.agent, self.config))
+            )
             self._write("test_world_model", losses)
-            line += f"; pixel error {losses['pixel_error']:.2f} of 255, repeating the last frame {losses['pixel_error_repeat_last']:.2f}"
+            error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]
+            line += f"; pixel error {error:.2f} of 255, repeating the last frame {baseline:.2f}"
         self.say(line)
         return result
 
     @functools.cached_property
-    def _test_env(self):
+    def _test_env(self) -> VectorEnv:
         return make_environments(self.config, self.config.evaluation.num_envs, 2 * self.config.seed + 1, training=False)
+
+    @functools.cached_property
+    def _real_environment(self) -> RealEnvironment:
+        return RealEnvironment(self._train_env, self.agent)
 
     def close(self) -> None:
         """Ends environments, checkpointing and logging."""
@@ -217,7 +232,9 @@ class Run:
             self.log.write(self.progress, self.updates, group, values)
 
     def _bar(self, description: str, total: int, unit: str) -> tqdm:
-        return tqdm(total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=None)
+        return tqdm(
+            total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=None
+        )
 
     def _refuse_not_finite(self, network: str, scalars: dict[str, float]) -> None:
         bad = not_finite(scalars)
@@ -230,7 +247,8 @@ class Run:
     def _epoch_line(self) -> str:
         left = self.seconds_left()
         return (
-            f"epoch {self.progress.epoch}: {self.progress.env_steps} steps, updates {self.updates[0]} + {self.updates[1]}, "
+            f"epoch {self.progress.epoch}: {self.progress.env_steps} steps, "
+            f"updates {self.updates[0]} + {self.updates[1]}, "
             f"{_clock(self.progress.wall_time)} so far, about {_clock(left)} left"
         )
 

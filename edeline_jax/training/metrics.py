@@ -59,7 +59,10 @@ def _start_wandb(workdir: Path, config: Wandb, resolved: Mapping[str, Any]) -> A
 
 
 def summarize_updates(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Update metrics -> scalars: each confusion matrix [true, predicted] becomes accuracy and mean recall of its classes."""
+    """Update metrics -> scalars.
+
+    Each confusion matrix [true, predicted] becomes accuracy and mean recall of its classes.
+    """
     scalars = {name: float(x) for name, x in metrics.items() if np.ndim(x) == 0 and name != "num_updates"}
     for name, counts in metrics.items():
         if np.ndim(counts) == 2:
@@ -90,4 +93,7 @@ def not_finite(metrics: Mapping[str, float]) -> list[str]:
 def _accuracies(name: str, counts: np.ndarray) -> dict[str, float]:
     present = counts.sum(1) > 0
     recall = np.diag(counts)[present] / counts.sum(1)[present]
-    return {f"accuracy_{name}": np.trace(counts) / max(counts.sum(), 1e-9), f"recall_{name}": recall.mean() if present.any() else 0.0}
+    return {
+        f"accuracy_{name}": np.trace(counts) / max(counts.sum(), 1e-9),
+        f"recall_{name}": recall.mean() if present.any() else 0.0,
+    }

@@ -20,24 +20,24 @@ from edeline_jax.world_model.imagination import Outcome
 
 
 class RealEnvironment:
-    """A `VectorEnv` as the environment of a rollout; collects the games that end in it."""
+    """A `VectorEnv` as the environment of rollouts.
 
-    def __init__(self, env: VectorEnv):
+    rollout: where the next rollout begins; at first new games everywhere, the LSTM at zeros.
+    games: those that ended.
+    """
+
+    def __init__(self, env: VectorEnv, agent: Agent):
         self.num_envs = env.num_envs
-        self.num_steps = 0
         self.games: list[Game] = []
         self._env, self._scoreboard = env, Scoreboard(env.num_envs)
-
-    def begin(self, agent: Agent) -> RolloutState:
-        """New games everywhere, the LSTM at zeros."""
-        obs = to_float(jnp.asarray(self._env.reset()))
-        return RolloutState(obs, agent.actor_critic.init_state(self.num_envs), None)
+        self.rollout = RolloutState(
+            to_float(jnp.asarray(env.reset())), agent.actor_critic.init_state(env.num_envs), None
+        )
 
     def step(self, state: None, action: jax.Array, draws: Any) -> tuple[None, Outcome]:
         """One step of every environment; see `Outcome`."""
         del draws  # the environment is its own source of chance
         result = self._env.step(np.asarray(action))
-        self.num_steps += self.num_envs
         self.games += [game for _, game in self._scoreboard.count(result.reward, result.game_over)]
         obs, final_obs = to_float(jnp.asarray(result.obs)), to_float(jnp.asarray(result.final_obs))
         burn_in = jnp.zeros((obs.shape[0], 0, *obs.shape[1:]))
@@ -45,15 +45,15 @@ class RealEnvironment:
 
 
 def train_model_free(
-    learner: Learner, env: RealEnvironment, state: RolloutState, key: jax.Array, agent: Agent, config: Config
-) -> tuple[Learner, RolloutState, Metrics]:
+    learner: Learner, env: RealEnvironment, key: jax.Array, agent: Agent, config: Config
+) -> tuple[Learner, Metrics]:
     """One update from `backup_every` real steps. Draws come from `fold_in(key, updates)`."""
     key = jax.random.fold_in(key, learner.updates)
     T, shape = config.actor_critic.loss.backup_every, (env.num_envs, agent.actor_critic.num_actions)
     draws = PolicyDraws(jax.random.gumbel(key, (T, *shape)), np.zeros(T))
-    end, trajectory = rollout(learner.params, agent.actor_critic, env.step, state, draws, scan=host_scan)
-    learner, metrics = _update(learner, trajectory, state.lstm, agent, config)
-    return learner, end, metrics
+    begin = env.rollout
+    env.rollout, trajectory = rollout(learner.params, agent.actor_critic, env.step, begin, draws, scan=host_scan)
+    return _update(learner, trajectory, begin.lstm, agent, config)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

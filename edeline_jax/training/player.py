@@ -47,9 +47,7 @@ class Player:
         """Plays one step everywhere with the given actor-critic parameters."""
         key = jax.random.fold_in(self._key, self._steps)
         self._steps += 1
-        actions, self._lstm = _choose(
-            params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon
-        )
+        actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
         frames, actions = self._frames, np.asarray(actions)
         transition = self.env.step(actions)
         self._frames, self._fresh = transition.obs, transition.end | transition.trunc

@@ -19,7 +19,10 @@ class Scoreboard:
         self._scores, self._lengths = np.zeros(num_envs), np.zeros(num_envs, int)
 
     def count(self, rewards: np.ndarray, game_over: np.ndarray) -> list[tuple[int, Game]]:
-        """Counts one step, rewards [N] and game_over [N]; returns (environment, game) for the games that ended with it."""
+        """Counts one step, rewards [N] and game_over [N].
+
+        Returns (environment, game) for the games that ended with it.
+        """
         self._scores += rewards
         self._lengths += 1
         over = np.flatnonzero(game_over)

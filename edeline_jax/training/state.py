@@ -24,18 +24,18 @@ class Learner(NamedTuple):
 class TrainState(NamedTuple):
     """Everything that updates carry along, but for the replay.
 
-    The rollout's batch is spread over the devices; all else is the same on each. `key` never changes: draws of update n come
-    from `fold_in(key, n)`, so a resumed run draws what an uninterrupted one would have.
+    The rollout's batch is spread over the devices; all else is the same on each. Before the first actor-critic update
+    the rollout is zeros. `key` never changes: draws of update n come from `fold_in(key, n)`, so a resumed run draws
+    what an uninterrupted one would have.
     """
 
     world_model: Learner
     actor_critic: Learner
     rollout: RolloutState
-    imagining: jax.Array  # bool [D]: the rollout has begun; before, its arrays are zeros
     key: jax.Array
 
 
-def init_state(agent: Agent, config: Config, key: jax.Array, num_devices: int = 1) -> TrainState:
+def init_state(agent: Agent, config: Config, key: jax.Array) -> TrainState:
     """Fresh parameters, optimizers and an empty rollout. The key is consumed."""
     init_key, train_key = jax.random.split(key)
     params = init_params(agent, config, init_key)
@@ -43,7 +43,6 @@ def init_state(agent: Agent, config: Config, key: jax.Array, num_devices: int = 
         world_model=_learner(params["world_model"], make_optimizer(config.world_model.optimizer)),
         actor_critic=_learner(params["actor_critic"], make_optimizer(config.actor_critic.optimizer)),
         rollout=empty_rollout(agent, config),
-        imagining=jnp.zeros(num_devices, bool),
         key=train_key,
     )
 

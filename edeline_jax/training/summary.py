@@ -27,7 +27,13 @@ def finish(run: Run) -> None:
     if "human_normalised_score" in summary:
         score += f", human-normalised {summary['human_normalised_score']:.3f}"
     run.say(score)
-    for path in [run.workdir / SUMMARY, run.workdir / "metrics.jsonl", *pictures, run.workdir / "checkpoints", run.workdir / "agents"]:
+    for path in [
+        run.workdir / SUMMARY,
+        run.workdir / "metrics.jsonl",
+        *pictures,
+        run.workdir / "checkpoints",
+        run.workdir / "agents",
+    ]:
         run.say(f"  {path}")
 
 

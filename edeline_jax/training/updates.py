@@ -1,7 +1,7 @@
 """The update programs: per-device functions with sums over the axis `data`, many updates per dispatch.
 
-`axis_name` is the mapped axis, or None on a single device without a mesh. Draws come from keys made here and nowhere else:
-`shared_key` is equal on all devices, `device_key` belongs to one.
+`axis_name` is the mapped axis, or None on a single device without a mesh. Draws come from keys made here and nowhere
+else: `shared_key` is equal on all devices, `device_key` belongs to one.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,9 @@ from edeline_jax.world_model.loss import LossDraws, draw_loss, world_model_loss
 from edeline_jax.world_model.model import WorldModel
 
 Metrics = dict[str, jax.Array]
-Gradients = Callable[[Any, jax.Array], tuple[Any, tuple[Any, Metrics]]]  # (carry, number of the part) -> (carry, (grads, metrics))
+Gradients = Callable[
+    [Any, jax.Array], tuple[Any, tuple[Any, Metrics]]
+]  # (carry, number of the part) -> (carry, (grads, metrics))
 
 
 class ImaginationDraws(NamedTuple):
@@ -103,7 +105,7 @@ def train_actor_critic(
 
         def gradients(begin: RolloutState, part: jax.Array) -> tuple[RolloutState, tuple[dict, Metrics]]:
             _, key = _keys(state.key, 1, learner.updates, part, axis_name)
-            begin = jax.lax.cond(state.imagining[0] | (learner.updates + part > 0), lambda: begin, lambda: fresh(key))
+            begin = jax.lax.cond(learner.updates + part > 0, lambda: begin, lambda: fresh(key))
             end, trajectory = imagine(learner.params, world_model_params, replay, begin, key, agent, config, axis_name)
             shares = actor_critic_gradients(
                 learner.params, agent.actor_critic, trajectory, begin.lstm, c.loss, axis_name
@@ -118,8 +120,7 @@ def train_actor_critic(
         return (learner, end), {**metrics, "grad_norm": grad_norm}
 
     (learner, end), metrics = _repeat(update, (state.actor_critic, state.rollout), num_updates)
-    state = state._replace(actor_critic=learner, rollout=end, imagining=state.imagining | (num_updates > 0))
-    return state, metrics
+    return state._replace(actor_critic=learner, rollout=end), metrics
 
 
 def begin_imagining(
@@ -183,10 +184,11 @@ def _accumulate(gradients: Gradients, carry: Any, parts: int) -> tuple[Any, tupl
 
 
 def _repeat(update: Callable[[Any], tuple[Any, Metrics]], carry: Any, num_updates: jax.Array) -> tuple[Any, Metrics]:
-    """Runs `update` up to `num_updates` times, a number known only at run time, so that no length needs its own program.
+    """Runs `update` up to `num_updates` times.
 
-    Returns the carry and the mean of each metric over the updates that ran, plus `num_updates` of them. It stops after the first
-    update with a metric that is not finite, which then shows in the mean.
+    The number is known only at run time, so that no length needs its own program. Returns the carry and the mean of
+    each metric over the updates that ran, plus `num_updates` of them. It stops after the first update with a metric
+    that is not finite, which then shows in the mean.
     """
     shapes = jax.eval_shape(lambda: update(carry)[1])
     totals = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

@@ -1,4 +1,6 @@
-"""EDM diffusion in its symbols: preconditioning, noise, schedule and sampler (Karras et al. 2022, "EDM"; EDELINE, section 3).
+"""EDM diffusion in its symbols: preconditioning, noise, schedule and sampler.
+
+Karras et al. 2022, "EDM"; EDELINE, section 3.
 
 Images are float32 [B, H, W, C] in [-1, 1]; sigma is [B] unless said otherwise.
 """
@@ -11,7 +13,9 @@ import jax.numpy as jnp
 
 from edeline_jax.config import DiffusionSampler, SigmaDistribution
 
-Denoise = Callable[[jax.Array, jax.Array], jax.Array]  # (noisy [B, H, W, C], sigma [B]) -> denoised, clamped and quantised
+Denoise = Callable[
+    [jax.Array, jax.Array], jax.Array
+]  # (noisy [B, H, W, C], sigma [B]) -> denoised, clamped and quantised
 
 
 class Conditioners(NamedTuple):
@@ -28,7 +32,10 @@ def conditioners(sigma: jax.Array, sigma_data: float, sigma_offset_noise: float)
     sigma = jnp.sqrt(sigma**2 + sigma_offset_noise**2)
     c_skip = sigma_data**2 / (sigma**2 + sigma_data**2)
     return Conditioners(
-        c_in=1 / jnp.sqrt(sigma**2 + sigma_data**2), c_out=sigma * jnp.sqrt(c_skip), c_skip=c_skip, c_noise=jnp.log(sigma) / 4
+        c_in=1 / jnp.sqrt(sigma**2 + sigma_data**2),
+        c_out=sigma * jnp.sqrt(c_skip),
+        c_skip=c_skip,
+        c_noise=jnp.log(sigma) / 4,
     )
 
 
@@ -45,7 +52,9 @@ def karras_sigmas(sampler: DiffusionSampler) -> jax.Array:
     return jnp.append((high + ramp * (low - high)) ** sampler.rho, 0.0)
 
 
-def sample(denoise: Denoise, x: jax.Array, sampler: DiffusionSampler, churn_noise: jax.Array | None = None) -> jax.Array:
+def sample(
+    denoise: Denoise, x: jax.Array, sampler: DiffusionSampler, churn_noise: jax.Array | None = None
+) -> jax.Array:
     """Denoises x ~ N(0, 1) into an image (EDM, algorithm 2).
 
     Args:

@@ -40,7 +40,7 @@ class StepDraws(NamedTuple):
 class Outcome(NamedTuple):
     """What a step of any environment returns, real or imagined.
 
-    obs: the frame to act on next, float32 [B, H, W, C]: the newest of a fresh start where the environment was restarted.
+    obs: the frame to act on next, float32 [B, H, W, C]: where the environment was restarted, the fresh start's newest.
     final_obs: the frame that the action led to; equals obs where nothing was restarted.
     reward: float32 [B]. end, trunc: bool [B].
     burn_in: frames [B, K, H, W, C] that led to obs where it restarted; K is 0 for environments that begin at obs.
@@ -68,7 +68,10 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
 
 
 def reset(params: dict, model: WorldModel, start: Segment) -> ImaginationState:
-    """Environments that stand at the newest frame of each start, the memory burnt in on the steps before it (one parallel call)."""
+    """Environments that stand at the newest frame of each start.
+
+    The memory is burnt in on the steps before it, in one parallel call.
+    """
     _, caches = model.apply(
         params, start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions)), method="embed"
     )

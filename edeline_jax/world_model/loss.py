@@ -1,7 +1,9 @@
-"""The world model's loss: reward and termination cross-entropies, denoising of consecutive frames, harmonizers (EDELINE, section 3.3).
+"""The world model's loss (EDELINE, section 3.3).
 
-The loss is written for one device's share of a batch: with `axis_name`, the sum over the axis of what it returns, and of its
-gradients, is the loss of the whole batch. Without, the share is the batch.
+Reward and termination cross-entropies, denoising of consecutive frames, harmonizers.
+
+The loss is written for one device's share of a batch: with `axis_name`, the sum over the axis of what it returns, and
+of its gradients, is the loss of the whole batch. Without, the share is the batch.
 """
 
 from typing import NamedTuple
@@ -81,7 +83,10 @@ def world_model_loss(
 def _denoising_loss(
     params: dict, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, axis_name: str | None
 ) -> jax.Array:
-    """Mean over passes of the denoising error of frame start + L + p, after the model's own frames of earlier passes."""
+    """Mean over passes of the denoising error.
+
+    Pass p denoises frame start + L + p, after the model's own frames of earlier passes.
+    """
     c = model.config.denoiser
     L, passes = c.inner_model.num_steps_conditioning, len(draws.sigma)
     slices = [jax.lax.dynamic_slice_in_dim(x, draws.start, L + passes, 1) for x in (batch.frames, batch.mask, h)]

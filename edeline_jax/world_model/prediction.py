@@ -43,7 +43,9 @@ def predict_sequence(
 def one_step_errors(
     params: dict, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnv
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean absolute pixel error (0..255 levels) of the next frame: the model's, and that of repeating the last frame.
+    """Root mean square pixel error of the next frame, in levels of 0..255.
+
+    Returns the model's, and that of repeating the last frame.
 
     Args:
       segment: B segments of L + 1 steps; counted where the last step exists.
@@ -53,6 +55,7 @@ def one_step_errors(
     valid = segment.mask[:, -1].astype(jnp.float32)
 
     def error(guess: jax.Array) -> jax.Array:
-        return (jnp.abs(guess - target).mean((1, 2, 3)) * valid).sum() / jnp.maximum(valid.sum(), 1) * 255 / 2
+        square = (jnp.square(guess - target).mean((1, 2, 3)) * valid).sum() / jnp.maximum(valid.sum(), 1)
+        return jnp.sqrt(square) * 255 / 2
 
     return error(predicted), error(last)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from tests.golden_data import load
 
 from edeline_jax.actor_critic.lambda_returns import lambda_returns
+from tests.golden_data import load
 
 
 @pytest.mark.parametrize(("name", "lambda_"), [("lambda_095", 0.95), ("lambda_0", 0.0), ("lambda_1", 1.0)])

@@ -48,7 +48,7 @@ def test_mamba_starts(weights: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(weights[mixer + "D"], 1)
     assert_uniform(weights[mixer + "dt_proj/kernel"], 32**-0.5)
     delta = np.log1p(np.exp(weights[mixer + "dt_proj/bias"].astype(np.float64)))
-    assert 0.999e-3 < delta.min() and delta.max() < 0.1001
+    assert delta.min() > 0.999e-3 and delta.max() < 0.1001
     np.testing.assert_allclose(np.log(delta).mean(), (np.log(1e-3) + np.log(0.1)) / 2, atol=0.15)
 
 

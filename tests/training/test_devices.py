@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
-from tests.golden_data import assert_close
-from tests.tiny_config import get_config
 
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent import build_agent, init_params
@@ -18,6 +16,8 @@ from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.state import Learner
 from edeline_jax.training.updates import actor_critic_gradients, apply_gradients, world_model_gradients
 from edeline_jax.world_model.loss import LossDraws, draw_loss
+from tests.golden_data import assert_close
+from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
 AGENT = build_agent(CONFIG, 3)
@@ -111,7 +111,9 @@ def test_world_model_update(params: dict) -> None:
     assert_same_update(start, single, mapped(start, batch, draws))
 
     stacked = LossDraws(jnp.stack([draws.start] * D), *(split(x, 1) for x in draws[1:]))
-    many = jax.pmap(world_model_step, AXIS, in_axes=(None, 0, 0))(start, jax.tree.map(lambda x: split(x, 0), batch), stacked)
+    many = jax.pmap(world_model_step, AXIS, in_axes=(None, 0, 0))(
+        start, jax.tree.map(lambda x: split(x, 0), batch), stacked
+    )
     assert_same_update(start, single, jax.tree.map(lambda x: x[0], many))
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from tests.golden_data import assert_close, channels_last, config, load, params
 
 from edeline_jax import interop
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, rollout
@@ -15,10 +13,16 @@ from edeline_jax.agent import build_agent
 from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.training.optimizer import decay_mask, make_optimizer
 from edeline_jax.training.state import Learner
-from edeline_jax.training.updates import ImaginationDraws, actor_critic_gradients, apply_gradients, world_model_gradients
+from edeline_jax.training.updates import (
+    ImaginationDraws,
+    actor_critic_gradients,
+    apply_gradients,
+    world_model_gradients,
+)
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import StepDraws
 from edeline_jax.world_model.loss import LossDraws
+from tests.golden_data import assert_close, channels_last, config, load, params
 
 AGENT = build_agent(config(), 5)
 DEAD = ("cross_attn.q_proj", "cross_attn.k_proj")
@@ -88,9 +92,7 @@ def test_three_world_model_updates() -> None:
     clip, adam, decay, schedule = optimizer.init(before)
     learner = Learner(before, (clip, adam, decay, schedule._replace(count=jnp.asarray(50))), jnp.zeros((), jnp.int32))
     for i in range(3):
-        grads, metrics = jitted_gradients()(
-            learner.params, batch(arrays, f"step{i}_"), loss_draws(arrays, f"step{i}_")
-        )
+        grads, metrics = jitted_gradients()(learner.params, batch(arrays, f"step{i}_"), loss_draws(arrays, f"step{i}_"))
         assert_close(metrics["loss_world_model"], arrays[f"step{i}_loss"], 1e-5)
         learner, grad_norm = apply_gradients(learner, grads, optimizer)
         assert_close(grad_norm, arrays[f"step{i}_grad_norm"], 1e-3)
@@ -104,8 +106,14 @@ def test_three_world_model_updates() -> None:
 
 
 def test_decay_groups_by_name() -> None:
-    mask = jax.tree.map(lambda p, m: np.full(np.shape(p), m, np.float32), params()["world_model"], decay_mask(params()["world_model"]))
-    ours = {name.removeprefix("world_model.") for name, m in reference_layout(mask).items() if name.startswith("world_model") and np.all(m == 1)}
+    mask = jax.tree.map(
+        lambda p, m: np.full(np.shape(p), m, np.float32), params()["world_model"], decay_mask(params()["world_model"])
+    )
+    ours = {
+        name.removeprefix("world_model.")
+        for name, m in reference_layout(mask).items()
+        if name.startswith("world_model") and np.all(m == 1)
+    }
     theirs = {name for name in load("world_model_updates")["decayed_names"] if not any(dead in name for dead in DEAD)}
     assert ours == theirs
 
@@ -136,7 +144,9 @@ def _real(frames: np.ndarray, actions: np.ndarray) -> Segment:
 def jitted_rollout():
     def env_step(state, action, draws):
         world_model = params()["world_model"]
-        return imagination.step(world_model, AGENT.world_model, state, action, draws.step, draws.start, config().world_model_env)
+        return imagination.step(
+            world_model, AGENT.world_model, state, action, draws.step, draws.start, config().world_model_env
+        )
 
     return jax.jit(lambda state, draws: rollout(params()["actor_critic"], AGENT.actor_critic, env_step, state, draws))
 
@@ -173,7 +183,9 @@ def test_two_actor_critic_updates_in_imagination() -> None:
         draws = ImaginationDraws(step, starts(arrays, k, dead, first=1 if k == 0 else 0))
         lstm = state.lstm
         state, trajectory = jitted_rollout()(state, PolicyDraws(one_hot_noise(arrays[f"it{k}_draw_act"], 5), draws))
-        recorded_steps = {name: arrays[f"it{k}_{name}"].swapaxes(0, 1) for name in ("obs", "act", "rew", "end", "trunc")}
+        recorded_steps = {
+            name: arrays[f"it{k}_{name}"].swapaxes(0, 1) for name in ("obs", "act", "rew", "end", "trunc")
+        }
         assert_frames(trajectory.obs, channels_last(recorded_steps["obs"]))
         assert np.array_equal(trajectory.actions, recorded_steps["act"])
         assert np.array_equal(trajectory.rewards, recorded_steps["rew"])

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.golden_data import assert_close, channels_last, config, load, params
 
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.config import DiffusionSampler
@@ -15,6 +14,7 @@ from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
 from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample
 from edeline_jax.world_model.model import WorldModel
+from tests.golden_data import assert_close, channels_last, config, load, params
 
 modules, sampler = load("modules"), load("sampler")
 MODEL = WorldModel(config().agent, 5)
