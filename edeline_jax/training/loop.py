@@ -155,7 +155,8 @@ class Run:
         if num_updates == 0:
             return
         program = self.programs[network]
-        if program.seconds_per_update == 0:
+        first = program.seconds_per_update == 0
+        if first:
             self.say(f"compiling the {network} update ...")
             program.compile(self.state, self.replay)
             self.say(f"compiled in {program.compile_seconds:.0f} s")
@@ -165,7 +166,8 @@ class Run:
                 bar.update(dispatch.num_updates)
                 scalars = summarize_updates(dispatch.metrics)
                 self._refuse_not_finite(network, scalars)
-                if bar.n == dispatch.num_updates:
+                if first:
+                    first = False
                     self.say(f"{network}: {program.seconds_per_update * 1e3:.1f} ms per update")
                 self._advance()
                 self._write(network, {**scalars, "seconds_per_update": program.seconds_per_update})

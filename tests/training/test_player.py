@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 from scipy.stats import chisquare
-from tests.tiny_config import get_config
 
 from edeline_jax.agent import build_agent, init_params
 from edeline_jax.config import pour
@@ -14,13 +13,14 @@ from edeline_jax.training.collection import Collector
 from edeline_jax.training.devices import make_mesh
 from edeline_jax.training.evaluation import play_games
 from edeline_jax.training.player import Player
+from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
 AGENT = build_agent(CONFIG, 3)
 
 
 class Clock:
-    """Environment i plays games of `lengths[i]` steps; a frame shows (environment, game, step); a life ends at step 2."""
+    """Environment i plays games of `lengths[i]` steps and loses a life at step 2; a frame shows (i, game, step)."""
 
     num_actions, frame_shape = 3, (20, 20, 3)
 
