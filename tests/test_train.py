@@ -13,12 +13,12 @@ ROOT = Path(__file__).parent.parent
 
 
 def train(
-    workdir: Path, *overrides: str, config: str = "tests/tiny_config.py", devices: int = 1
+    workdir: Path, *overrides: str, config: str = "tests/tiny_config.py", devices: int = 1, timeout: int = 900
 ) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "edeline_jax.train", f"--config={config}", f"--workdir={workdir}", *overrides]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
 
 
 def rows(workdir: Path) -> list[dict]:
