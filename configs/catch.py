@@ -13,7 +13,7 @@ from configs.atari import get_config as atari
 def get_config() -> ConfigDict:
     config = atari("catch")
     config.env.update(num_envs=8, size=20)
-    config.training.num_final_epochs = 0
+    config.training.num_final_epochs = 5
     config.collection.update(epsilon=0.05, num_steps_total=8_000, steps_per_epoch=400)
     config.collection.first_epoch.update(min=4_000, max=4_000, threshold_rew=0)
     config.evaluation.update(every=2, num_envs=10, num_episodes=50, num_steps_replay=100, num_batches=2)

@@ -105,8 +105,9 @@ def test_a_killed_run_goes_on_from_its_last_epoch(finished: tuple[Path, str], tm
 COUNTERS = ("epoch", "final_epochs", "replay_step", "env_steps", "num_games")
 
 
-def test_several_devices_share_the_batch(tmp_path: Path) -> None:
-    result = train(tmp_path, devices=4)
+def test_several_devices_share_the_batch_and_accumulate(tmp_path: Path) -> None:
+    accumulate = [f"--config.{group}.training.grad_acc_steps=2" for group in ("world_model", "actor_critic")]
+    result = train(tmp_path, *accumulate, devices=4)
     assert result.returncode == 0, result.stderr
     assert "devices: 4 x" in result.stdout
     last = [row for row in rows(tmp_path) if "actor_critic/loss_total" in row][-1]
