@@ -4,6 +4,7 @@ import functools
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from configs.atari import get_config
@@ -49,7 +50,8 @@ def config() -> Config:
 @functools.cache
 def params() -> dict:
     """The recorded weights."""
-    return from_torch(load("agent"), config())
+    with jax.ensure_compile_time_eval():  # a first call under jit shall not cache its tracers
+        return from_torch(load("agent"), config())
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:

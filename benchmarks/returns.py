@@ -1,0 +1,27 @@
+"""Draws the returns of several runs into one picture: `python -m benchmarks.returns OUT.png RUN [RUN ...]`."""
+
+import json
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from edeline_jax.report.curves import read_rows, series
+
+
+def main(out: str, *runs: str) -> None:
+    """Test returns against actor-critic updates, one line per run folder."""
+    figure = Figure(figsize=(7, 4), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    for run in runs:
+        seed = json.loads((Path(run) / "config.json").read_text())["seed"]
+        updates, returns = series(read_rows(Path(run) / "metrics.jsonl"), "actor_critic_updates", "test/return_mean")
+        axes.plot(updates, returns, marker=".", label=f"seed {seed}")
+    axes.set(xlabel="actor-critic updates", ylabel="mean return of test games")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
