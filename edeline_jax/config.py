@@ -320,6 +320,11 @@ def _check_values(config: Config) -> None:
         f"must be at least collection.first_epoch.max ({first.max})",
     )
     _require(0 <= config.collection.epsilon <= 1, "collection.epsilon", "is a probability")
+    _require(
+        not config.training.model_free or config.actor_critic.training.steps_per_epoch >= 1,
+        "actor_critic.training.steps_per_epoch",
+        "must be at least 1 where training.model_free is on: only updates take steps there",
+    )
     for key, value, allowed in (
         ("agent.compute_dtype", config.agent.compute_dtype, ("float32", "bfloat16")),
         ("agent.recurrent_emb.mamba.scan", config.agent.recurrent_emb.mamba.scan, ("associative", "sequential")),

@@ -64,10 +64,8 @@ def make_environments(config: Config, num_envs: int, seed: int, training: bool) 
 
 
 def steps_per_env(config: Config) -> int:
-    """The capacity of one environment's stream: the run's steps, rounded up in each collection."""
-    num_envs, c = config.env.num_envs, config.collection
-    collections = 1 + -(-c.num_steps_total // c.steps_per_epoch)
-    return -(-(c.num_steps_total + collections * (num_envs - 1)) // num_envs)
+    """The capacity of one environment's stream: streams advance together, and the last step of the run is rounded up."""
+    return -(-config.collection.num_steps_total // config.env.num_envs)
 
 
 def empty_replay(config: Config, mesh: Mesh) -> Replay:

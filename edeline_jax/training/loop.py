@@ -137,9 +137,8 @@ class Run:
         target = c.first_epoch.min if first else begin + c.steps_per_epoch
         params, games = local(self.state.actor_critic.params), []
         with self._bar("collect", target - begin, "step") as bar:
-            while self.collector.num_steps < min(target, c.num_steps_total):
-                wanted = min(c.steps_per_epoch, target - self.collector.num_steps)
-                before = self.collector.num_steps
+            while (before := self.collector.num_steps) < min(target, c.num_steps_total):
+                wanted = min(c.steps_per_epoch, min(target, c.num_steps_total) - before)
                 self.replay, finished = self.collector.collect(params, self.replay, wanted)
                 games += finished
                 bar.update(self.collector.num_steps - before)
@@ -179,6 +178,7 @@ class Run:
             return
         env, learner = self._real_environment, self.state.actor_critic
         env.games.clear()
+        scalars: dict[str, float] = {}
         num_updates = updates_in_epoch(c.training, self.progress.epoch)
         for _ in tqdm(range(num_updates), desc="model-free", unit="update", leave=False, disable=None):
             learner, metrics = train_model_free(learner, env, self.state.key, self.agent, self.config)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from configs.atari import get_config as atari
 from edeline_jax.agent import build_agent, init_params
 from edeline_jax.config import pour
 from edeline_jax.envs.vector import Transition
 from edeline_jax.replay.buffer import EpisodeTable, init_replay
-from edeline_jax.training.collection import Collector
+from edeline_jax.training.collection import Collector, steps_per_env
 from edeline_jax.training.devices import make_mesh
 from edeline_jax.training.evaluation import play_games
 from edeline_jax.training.player import Player
@@ -106,3 +107,13 @@ def test_short_games_are_not_preferred(params: dict) -> None:
     rows = np.asarray(result.replay.episodes)[0, : int(result.replay.num_episodes[0])]
     assert rows[:, 2].sum() == 3 * 10  # in tests only the end of a game ends an episode
     assert sorted(rows[rows[:, 0] == 1][:, 2]) == [10]
+
+
+@pytest.mark.parametrize("num_envs", [1, 8])
+def test_the_replay_of_the_paper_takes_1300_megabytes(num_envs: int) -> None:
+    values = atari("breakout")
+    values.env.num_envs = num_envs
+    config = pour(values)
+    shapes = jax.eval_shape(lambda: init_replay(num_envs, steps_per_env(config), 3 * 64**2))
+    assert shapes.frames.shape[:2] == (num_envs, 100_000 // num_envs)
+    assert sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes)) < 1.3e9
