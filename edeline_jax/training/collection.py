@@ -64,7 +64,7 @@ def make_environments(config: Config, num_envs: int, seed: int, training: bool) 
 
 
 def steps_per_env(config: Config) -> int:
-    """The capacity of one environment's stream: streams advance together, and the last step of the run is rounded up."""
+    """The capacity of one environment's stream: all advance together, and the run's last step is rounded up."""
     return -(-config.collection.num_steps_total // config.env.num_envs)
 
 
