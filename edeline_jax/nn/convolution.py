@@ -2,7 +2,7 @@
 
 GPU and TPU run XLA's own. On the CPU, XLA's own gradients of a convolution are ten times slower inside a loop than
 outside (and every update program is a loop), so there they are written out: the input's as a plain convolution, the
-kernel's as one matrix product over shifted inputs.
+kernel's as matrix products with shifted inputs.
 """
 
 import functools
@@ -41,9 +41,7 @@ def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, t
 def _backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     dx = plain_convolve(_dilate(dy, stride, x.shape), kernel[::-1, ::-1].swapaxes(2, 3), 1)
-    patches = _patches(x, kernel.shape[0], stride)
-    dkernel = patches.reshape(-1, patches.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
-    return dx, dkernel.reshape(kernel.shape)
+    return dx, _kernel_gradient(x, dy, kernel.shape[0], stride)
 
 
 _cpu_convolve.defvjp(_forward, _backward)
@@ -61,15 +59,18 @@ def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:
     return spread.reshape(B, rows * stride, columns * stride, C)[:, : shape[1], : shape[2]]
 
 
-def _patches(x: jax.Array, size: int, stride: int) -> jax.Array:
-    """What each output pixel sees: [B, H', W', size * size * C]."""
-    B, H, W, C = x.shape
+def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax.Array:
+    """[size, size, in, out]: for each tap, what it sees at every output pixel, times dy.
+
+    One tap after the other, since all of them side by side would take nine times the memory of the input.
+    """
+    B, _, _, C = x.shape
     pad = size // 2
     padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    rows, columns = (-(-H // stride) - 1) * stride + 1, (-(-W // stride) - 1) * stride + 1
-    shifts = [
-        jax.lax.slice(padded, (0, i, j, 0), (B, i + rows, j + columns, C), (1, stride, stride, 1))
-        for i in range(size)
-        for j in range(size)
-    ]
-    return jnp.concatenate(shifts, -1)
+    rows, columns = (dy.shape[1] - 1) * stride + 1, (dy.shape[2] - 1) * stride + 1
+
+    def tap(offset: jax.Array) -> jax.Array:
+        window = jax.lax.dynamic_slice(padded, (0, offset // size, offset % size, 0), (B, rows, columns, C))
+        return window[:, ::stride, ::stride].reshape(-1, C).T @ dy.reshape(-1, dy.shape[-1])
+
+    return jax.lax.map(tap, jnp.arange(size**2)).reshape(size, size, C, -1)

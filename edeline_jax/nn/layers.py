@@ -11,11 +11,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
+from jax.ad_checkpoint import checkpoint_name
 
 from edeline_jax.nn.convolution import convolve
 from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
 
 zeros = nn.initializers.zeros
+
+# For `nn.remat` around blocks: the backward pass keeps the results of convolutions and computes norms and activations
+# again, which saves memory and costs no matrix product.
+keep_convolutions = jax.checkpoint_policies.save_only_these_names("convolution")
 
 
 class Linear(nn.Module):
@@ -54,7 +59,7 @@ class Conv(nn.Module):
         default = uniform_fan_in(self.size**2 * x.shape[-1])
         kernel = self.param("kernel", self.kernel_init or default, shape).astype(x.dtype)
         bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
-        return convolve(x, kernel, self.stride) + bias
+        return checkpoint_name(convolve(x, kernel, self.stride) + bias, "convolution")
 
 
 def group_normalize(x: jax.Array, eps: float = 1e-5) -> jax.Array:

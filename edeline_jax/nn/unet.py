@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.nn.layers import Downsample, ResBlock, Upsample
+from edeline_jax.nn.layers import Downsample, ResBlock, Upsample, keep_convolutions
 
 
 class ResBlocks(nn.Module):
@@ -25,7 +25,7 @@ class ResBlocks(nn.Module):
         outputs = []
         for i, features in enumerate(self.features):
             x = x if skips is None else jnp.concatenate([x, skips[i]], -1)
-            x = ResBlock(features, self.attention, name=f"resblocks_{i}")(x, cond)
+            x = nn.remat(ResBlock, policy=keep_convolutions)(features, self.attention, name=f"resblocks_{i}")(x, cond)
             outputs.append(x)
         return x, outputs
 
