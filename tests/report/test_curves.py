@@ -81,11 +81,13 @@ def test_a_line_cut_short_is_skipped_with_a_warning(tmp_path: Path, caplog: pyte
     assert "line 4" in caplog.text
 
 
-def test_a_resumed_run_replaces_the_epochs_that_it_repeats(tmp_path: Path):
+def test_a_resumed_run_replaces_what_it_repeats_and_what_was_lost(tmp_path: Path):
     rows = metrics_rows(4)
-    repeated = rows[2] | {"collect/return_mean": 99.0}
-    metrics = write_metrics(tmp_path / "metrics.jsonl", [*rows, repeated])
-    assert [row["collect/return_mean"] for row in curves.read_rows(metrics)] == [1.0, 2.0, 99.0, 4.0]
+    again = [row | {"collect/return_mean": value} for row, value in zip(rows[2:], (99.0, 98.0), strict=True)]
+    resumed = write_metrics(tmp_path / "resumed.jsonl", [*rows, again[0]])
+    assert [row["collect/return_mean"] for row in curves.read_rows(resumed)] == [1.0, 2.0, 99.0]
+    further = write_metrics(tmp_path / "further.jsonl", [*rows, *again])
+    assert [row["collect/return_mean"] for row in curves.read_rows(further)] == [1.0, 2.0, 99.0, 98.0]
 
 
 def test_returns_are_drawn_against_environment_steps():
