@@ -13,4 +13,4 @@ export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edeline-ja
 
 ruff check .
 ruff format --check .
-python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" "$@"
+python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile "$@" # files share their compiled programs
