@@ -133,7 +133,7 @@ def test_sampler(name: str, steps: int, order: int) -> None:
     x = channels_last(sampler[f"{name}_x_init"])
     trajectory = jax.jit(lambda x: sample(denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
     expected = channels_last(sampler[f"{name}_trajectory"])
-    # a value on the edge between two levels may fall to either side; Heun's later steps at small sigma amplify it nearby
+    # a value on the edge between two levels may fall to either side; Heun's last steps amplify that next to it
     levels = np.abs(np.asarray(trajectory) - expected) * 255 / 2
     assert (levels < 1e-2).mean() > 0.999
     final_levels = np.abs(np.asarray(trajectory[-1]) - channels_last(sampler[f"{name}_out"])) * 255 / 2
