@@ -5,7 +5,7 @@ else: `shared_key` is equal on all devices, `device_key` belongs to one.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from edeline_jax.replay.segment import Segment
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.state import Learner, TrainState
 from edeline_jax.world_model import imagination
-from edeline_jax.world_model.imagination import Outcome, StepDraws
+from edeline_jax.world_model.imagination import Outcome
 from edeline_jax.world_model.loss import LossDraws, draw_loss, world_model_loss
 from edeline_jax.world_model.model import WorldModel
 
@@ -31,13 +31,6 @@ Metrics = dict[str, jax.Array]
 Gradients = Callable[
     [Any, jax.Array], tuple[Any, tuple[Any, Metrics]]
 ]  # (carry, number of the part) -> (carry, (grads, metrics))
-
-
-class ImaginationDraws(NamedTuple):
-    """What one imagined step takes: its random numbers and a start for environments that end."""
-
-    step: StepDraws
-    start: Segment
 
 
 def world_model_gradients(

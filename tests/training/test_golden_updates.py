@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,6 @@ from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.training.optimizer import decay_mask, make_optimizer
 from edeline_jax.training.state import Learner
 from edeline_jax.training.updates import (
-    ImaginationDraws,
     actor_critic_gradients,
     apply_gradients,
     world_model_gradients,
@@ -25,6 +25,15 @@ from edeline_jax.world_model.loss import LossDraws
 from tests.golden_data import assert_close, channels_last, config, load, params
 
 AGENT = build_agent(config(), 5)
+
+
+class ImaginationDraws(NamedTuple):
+    """What one imagined step takes here: recorded draws, and the recorded start for environments that end."""
+
+    step: StepDraws
+    start: Segment
+
+
 DEAD = ("cross_attn.q_proj", "cross_attn.k_proj")
 
 
