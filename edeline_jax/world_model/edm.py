@@ -72,14 +72,14 @@ def sample(
 
     def step(x: jax.Array, inputs: tuple) -> tuple[jax.Array, jax.Array]:
         sigma, next_sigma, is_last, noise = inputs
-        x = _step(denoise, x, sigma, next_sigma, is_last, noise, sampler)
+        x = sample_step(denoise, x, sigma, next_sigma, is_last, noise, sampler)
         return x, x
 
     _, trajectory = jax.lax.scan(step, x, steps)
     return jnp.concatenate([x[None], trajectory])
 
 
-def _step(
+def sample_step(
     denoise: Denoise,
     x: jax.Array,
     sigma: jax.Array,
@@ -88,6 +88,7 @@ def _step(
     noise: jax.Array | None,
     sampler: DiffusionSampler,
 ) -> jax.Array:
+    """One step of `sample`, from noise level `sigma` [] to `next_sigma` []; `is_last` [] where that is 0."""
     sigma_hat = sigma
     if noise is not None:
         gamma = min(sampler.s_churn / sampler.num_steps_denoising, 2**0.5 - 1)

@@ -12,7 +12,7 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.mamba import Mamba, Mixer
 from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
-from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample
+from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample, sample_step
 from edeline_jax.world_model.model import WorldModel
 from tests.golden_data import assert_close, channels_last, config, load, params
 
@@ -122,24 +122,34 @@ def test_actor_critic_step() -> None:
     assert_close(state.cx, modules["ac_cx_out"])
 
 
+def golden_denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
+    context = channels_last(sampler["frames"])
+    return quantize(MODEL.apply(params()["world_model"], context, noisy, sigma, sampler["emb"], method="denoise")[1])
+
+
+def levels(actual: jax.Array, expected: np.ndarray) -> np.ndarray:
+    """Absolute differences in levels of 0..255."""
+    return np.abs(np.asarray(actual) - expected) * 255 / 2
+
+
 @pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
 def test_sampler(name: str, steps: int, order: int) -> None:
-    context = channels_last(sampler["frames"])
-
-    def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
-        _, denoised = MODEL.apply(params()["world_model"], context, noisy, sigma, sampler["emb"], method="denoise")
-        return quantize(denoised)
-
+    """A value on the edge between two levels may fall to either side; after Heun's steps that shows next to it too."""
     x = channels_last(sampler[f"{name}_x_init"])
-    trajectory = jax.jit(lambda x: sample(denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
-    expected = channels_last(sampler[f"{name}_trajectory"])
-    # a value on the edge between two levels may fall to either side; Heun's last steps amplify that next to it
-    levels = np.abs(np.asarray(trajectory) - expected) * 255 / 2
-    assert (levels < 1e-2).mean() > 0.999
-    final_levels = np.abs(np.asarray(trajectory[-1]) - channels_last(sampler[f"{name}_out"])) * 255 / 2
-    assert (final_levels < 1e-2).mean() > 0.995 and final_levels.max() < 8
-    # the last step leads to the denoised frame itself; from the recorded state no earlier flip blurs the comparison
-    last_sigma = karras_sigmas(sampler_config(steps, 7.0, order, 5.0))[-2]
-    last = jax.jit(denoise)(expected[-2], jnp.full(len(x), last_sigma))
-    last_levels = np.abs(np.asarray(last) - channels_last(sampler[f"{name}_out"])) * 255 / 2
-    assert (last_levels < 1e-2).mean() > 0.999 and last_levels.max() < 1.01
+    trajectory = jax.jit(lambda x: sample(golden_denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
+    assert (levels(trajectory, channels_last(sampler[f"{name}_trajectory"])) < 1e-2).mean() > 0.999
+    final = levels(trajectory[-1], channels_last(sampler[f"{name}_out"]))
+    assert (final < 1e-2).mean() > 0.995 and final.max() < 8
+
+
+@pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
+def test_every_step_of_the_sampler(name: str, steps: int, order: int) -> None:
+    """From the recorded states, so that no flip of an earlier step blurs the comparison."""
+    config, recorded = sampler_config(steps, 7.0, order, 5.0), channels_last(sampler[f"{name}_trajectory"])
+    step = jax.jit(lambda *args: sample_step(golden_denoise, *args, noise=None, sampler=config))
+    sigmas = karras_sigmas(config)
+    for i in range(steps):
+        error = levels(step(recorded[i], sigmas[i], sigmas[i + 1], i == steps - 1), recorded[i + 1])
+        # one flipped level moves an Euler step by less than a level, a Heun step by (sigma / next_sigma - 1) / 2 of one
+        flip = 1.01 if order == 1 or i == steps - 1 else float(sigmas[i] / sigmas[i + 1])
+        assert (error < 1e-2).mean() > 0.999 and error.max() < flip, f"step {i}"
