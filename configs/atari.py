@@ -219,7 +219,7 @@ def tiny(config: ConfigDict) -> None:
     config.agent.recurrent_emb.update(channels=(16, 16, 32, 32), cond_channels=32)
     config.agent.recurrent_emb.mamba.update(d_model=128, n_layers=2)
     config.agent.actor_critic.update(channels=(8, 16, 16, 16), lstm_dim=128)
-    config.world_model.training.update(steps_first_epoch=2_600, steps_per_epoch=150, batch_size=8)
+    config.world_model.training.update(steps_first_epoch=5_600, steps_per_epoch=200, batch_size=8)
     config.world_model.optimizer.lr = 5e-4
     config.world_model.loss.horizon = 6
     config.actor_critic.training.update(steps_first_epoch=40, steps_per_epoch=20, batch_size=16)
