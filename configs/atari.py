@@ -17,6 +17,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
         dict(
             seed=0,  # of every random draw of the run
             env=environment(game),
+            initialization=initialization(),
             training=training(),
             collection=collection(),
             evaluation=evaluation(),
@@ -37,13 +38,22 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 
 def environment(game: str) -> dict:
     return dict(
-        id=game,  # the game's name, as in edeline_jax/envs/games.py
+        id=game,  # as in edeline_jax/envs/games.py; "catch"; "none" (a static dataset without a game to test in)
         num_envs=1,  # environments stepped together while collecting; a multiple of the devices
         size=64,  # side of a frame, pixels
         frame_skip=4,  # emulator frames per step; the last two are max-pooled
         noop_max=30,  # no-op steps at reset, uniform in 1..noop_max
         max_episode_frames=108_000,  # emulator frames after which an episode is cut off
         done_on_life_loss=True,  # while collecting, a lost life ends the episode, not the game
+    )
+
+
+def initialization() -> dict:
+    return dict(
+        path_to_ckpt="",  # weights to begin with: a run's folder, its agents/EPOCH, FILE.safetensors or FILE.pt
+        load_denoiser=True,  # which of its parts to take
+        load_rew_end_model=True,  # the memory and the heads on it
+        load_actor_critic=True,
     )
 
 
@@ -65,6 +75,7 @@ def collection() -> dict:
             max=10_000,  # ... and at most
             threshold_rew=10,  # ... until so many steps carry a reward sign other than the most frequent one
         ),
+        path_to_static_dataset="",  # train on these episodes instead (README, "Your own data"); no steps are collected
     )
 
 
@@ -82,7 +93,8 @@ def evaluation() -> dict:
 
 def checkpointing() -> dict:
     return dict(
-        save_state_every=10,  # epochs between saves of the full state, replay included; the newest is kept
+        save_state_every=1,  # epochs between saves of the full state
+        num_states_to_keep=2,  # newest full states kept; more than one, in case that the newest is damaged
         save_agent_every=50,  # epochs between saves of the agent's weights
         num_agents_to_keep=10,  # newest agent weights kept
     )
@@ -213,7 +225,7 @@ def tiny(config: ConfigDict) -> None:
     config.collection.update(num_steps_total=4_800, steps_per_epoch=400)
     config.collection.first_epoch.update(min=4_000, max=4_000)
     config.evaluation.update(every=2, num_episodes=4, num_final_episodes=8, num_steps_replay=400, num_batches=4)
-    config.checkpointing.update(save_state_every=1, save_agent_every=1)
+    config.checkpointing.update(save_agent_every=1)
     inner = config.agent.denoiser.inner_model
     inner.update(cond_channels=64, depths=(1, 1, 1), channels=(16, 32, 32), attn_depths=(False, False, False))
     config.agent.recurrent_emb.update(channels=(16, 16, 32, 32), cond_channels=32)

@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.collection.update(epsilon=0.05, num_steps_total=8_000, steps_per_epoch=400)
     config.collection.first_epoch.update(min=4_000, max=4_000, threshold_rew=0)
     config.evaluation.update(every=2, num_envs=10, num_episodes=50, num_steps_replay=100, num_batches=2)
-    config.checkpointing.update(save_state_every=5, save_agent_every=5)
+    config.checkpointing.save_agent_every = 5
     agent = config.agent
     agent.denoiser.inner_model.update(cond_channels=64, depths=(1, 1), channels=(16, 32), attn_depths=(False, False))
     agent.recurrent_emb.update(channels=(16, 16, 16), down=(True, True, False), cond_channels=32)

@@ -56,7 +56,7 @@ def test_a_run_says_what_it_is_and_what_it_leaves(finished: tuple[Path, str]) ->
     ):
         assert words in output
     summary = json.loads((workdir / "summary.json").read_text())
-    assert summary["num_games"] == 6 and summary["env_steps"] == 160 and summary["epoch"] == 4
+    assert summary["num_games"] == 6 and (summary["progress"]["env_steps"], summary["progress"]["epoch"]) == (160, 4)
     assert sorted(path.name for path in (workdir / "agents").iterdir()) == ["3", "4"]  # num_agents_to_keep = 2
     assert json.loads((workdir / "config.json").read_text())["env"]["id"] == "catch"
     for picture in ("returns", "world_model", "actor_critic", "imagination"):

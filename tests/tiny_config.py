@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     config.evaluation.update(
         every=2, num_envs=4, num_episodes=4, num_final_episodes=6, num_steps_replay=30, num_batches=1
     )
-    config.checkpointing.update(save_state_every=1, save_agent_every=1, num_agents_to_keep=2)
+    config.checkpointing.update(save_agent_every=1, num_agents_to_keep=2)
     config.agent.denoiser.inner_model.update(cond_channels=8, channels=(4, 4), attn_depths=(False, False))
     config.agent.recurrent_emb.update(channels=(4, 4), down=(True, True), cond_channels=4)
     config.agent.recurrent_emb.mamba.update(d_model=16, n_layers=1, d_state=4)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.lambda_returns import lambda_returns
 from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.actor_critic.rollout import Trajectory
-from edeline_jax.config import ActorCriticLoss
+from edeline_jax.config.schema import ActorCriticLoss
 from edeline_jax.nn.lstm import LSTMState
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config import Agent
+from edeline_jax.config.schema import Agent
 from edeline_jax.nn.image_encoder import ImageEncoder
 from edeline_jax.nn.layers import Linear, zeros
 from edeline_jax.nn.lstm import LSTMCell, LSTMState

@@ -1,5 +1,7 @@
 """Environments: Atari and Catch, vectorised on the host."""
 
+import functools
+
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch, check_size
 from edeline_jax.envs.games import GAMES, find_game, human_normalised_score
@@ -12,6 +14,7 @@ __all__ = [
     "Transition",
     "VectorEnv",
     "check_env",
+    "count_actions",
     "find_game",
     "human_normalised_score",
     "make_env",
@@ -19,7 +22,9 @@ __all__ = [
 
 
 def check_env(id: str, size: int) -> None:
-    """Raises ValueError where `make_env` would, without building anything."""
+    """Raises ValueError where `id` is no environment of the given frame size; "none" stands for no environment."""
+    if id == "none":
+        return
     if id == "catch":
         check_size(size)
     else:
@@ -61,3 +66,11 @@ def make_env(
         max_episode_frames=max_episode_frames,
         end_on_life_loss=training,
     )
+
+
+@functools.cache
+def count_actions(id: str, size: int) -> int:
+    """The number of actions of an environment; see `make_env`."""
+    env = make_env(id, 1, 0, size, False, frame_skip=4, noop_max=1, max_episode_frames=4)
+    env.close()
+    return env.num_actions

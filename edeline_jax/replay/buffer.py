@@ -34,6 +34,8 @@ class Chunk(NamedTuple):
     actions: np.ndarray  # int32 [S, n]
     rewards: np.ndarray  # float32 [S, n]
     ends: np.ndarray  # bool [S, n]
+    truncations: np.ndarray  # bool [S, n]: cut off by a time limit
+    starts: np.ndarray  # bool [S, n]: the first step of an episode
 
 
 def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1) -> Replay:
@@ -56,7 +58,8 @@ def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
         new = new.reshape(*new.shape[:2], *stored.shape[2:])
         return jax.lax.dynamic_update_slice_in_dim(stored, new, step, 1)
 
-    return replay._replace(**{name: write(getattr(replay, name), new) for name, new in chunk._asdict().items()})
+    names = ("frames", "actions", "rewards", "ends")
+    return replay._replace(**{name: write(getattr(replay, name), getattr(chunk, name)) for name in names})
 
 
 class EpisodeTable:
@@ -67,29 +70,24 @@ class EpisodeTable:
         self._per_device = num_streams // num_devices
         self._episodes = np.zeros((num_devices, self._per_device * num_steps, 3), np.int32)
         self._num_episodes = np.zeros(num_devices, np.int32)
-        self._open = np.full(num_streams, -1)  # each stream's unfinished episode, as a row of its device's table
+        self._newest = np.zeros(num_streams, int)  # each stream's latest episode, as a row of its device's table
 
-    @classmethod
-    def restore(cls, replay: Replay, step: int) -> "EpisodeTable":
-        """The account of a stored replay, filled up to `step`. Episodes that were open are closed as they stand."""
-        table = cls(replay.frames.shape[0], replay.frames.shape[1], len(replay.num_episodes))
-        table.step = step
-        table._episodes[:] = replay.episodes
-        table._num_episodes[:] = replay.num_episodes
-        return table
+    def record(self, starts: np.ndarray, first: int | None = None) -> None:
+        """Counts n steps of every stream; `starts` bool [S, n] says where an episode begins.
 
-    def advance(self, dones: np.ndarray) -> None:
-        """Counts one step of every stream; where `dones` [S], it was the last of its episode."""
-        for stream, done in enumerate(dones):
-            device, local = divmod(stream, self._per_device)
-            if self._open[stream] < 0:
-                self._open[stream] = self._num_episodes[device]
-                self._episodes[device, self._open[stream]] = local, self.step, 0
-                self._num_episodes[device] += 1
-            self._episodes[device, self._open[stream], 2] += 1
-            if done:
-                self._open[stream] = -1
-        self.step += 1
+        They stand at position `first`, by default where the last ones stopped; what is passed over is in no episode.
+        """
+        if first is not None and first != self.step:
+            self.step, starts = first, np.concatenate([np.ones_like(starts[:, :1]), starts[:, 1:]], 1)
+        for column in starts.T:
+            for stream, start in enumerate(column):
+                device, local = divmod(stream, self._per_device)
+                if start:
+                    self._newest[stream] = self._num_episodes[device]
+                    self._episodes[device, self._newest[stream]] = local, self.step, 0
+                    self._num_episodes[device] += 1
+                self._episodes[device, self._newest[stream], 2] += 1
+            self.step += 1
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """`Replay.episodes` and `Replay.num_episodes`."""

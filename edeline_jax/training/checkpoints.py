@@ -1,75 +1,168 @@
-"""Orbax checkpoints of a run: the full state, replay included, and the agent's weights alone."""
+"""Orbax checkpoints of a run: the full state but for the replay, and the agent's weights alone."""
 
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import LatestN
 
 from edeline_jax.agent import Params
-from edeline_jax.config import Checkpointing
-from edeline_jax.replay.buffer import Replay
+from edeline_jax.config import ConfigError
+from edeline_jax.config.schema import Checkpointing
+from edeline_jax.errors import UserError, one_line
+from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState
 
+Shapes = dict[str, str]  # name of an array -> dtype and shape
 
-class Progress(NamedTuple):
-    """Counters of a run, saved with its state."""
-
-    epoch: int = 0
-    final_epochs: int = 0  # epochs done since the last collected step
-    replay_step: int = 0  # steps in each stream of the replay
-    env_steps: int = 0
-    wall_time: float = 0.0  # seconds of training so far, over all starts
+_LOG = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """`checkpoints/EPOCH` holds the newest full state, `agents/EPOCH` weights of some epochs.
+    """`checkpoints/NUMBER` holds full states, numbered in the order of saving; `agents/EPOCH` weights of some epochs.
 
-    Saves are written before the call returns: the next update gives its state's memory up.
+    Saves go on in the background, from a copy on the devices: the next update gives the state's own memory up.
     """
 
     def __init__(self, workdir: Path, config: Checkpointing):
-        self._states = _manager(workdir / "checkpoints", keep=1)
+        self._workdir = workdir
+        self._states = _manager(workdir / "checkpoints", keep=config.num_states_to_keep)
         self._agents = _manager(workdir / "agents", keep=config.num_agents_to_keep)
 
-    def save(self, state: TrainState, replay: Replay, progress: Progress) -> None:
-        """Saves everything that a resume needs, and then deletes the state before it."""
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
-            replay=ocp.args.StandardSave(replay),
-            progress=ocp.args.JsonSave(progress._asdict()),
-        )
-        self._states.save(progress.epoch, args=items, force=True)
-        self._states.wait_until_finished()
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Begins to save everything that a resume needs beside the journal."""
+        state = _copy(state)
+        account = {
+            "progress": progress._asdict(),
+            "shapes": _shapes(state),
+            "checksums": {name: int(x) for name, x in jax.device_get(_checksums(state)).items()},
+        }
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), account=ocp.args.JsonSave(account))
+        with self._reporting():
+            self._states.save((self._states.latest_step() or 0) + 1, args=items, force=True)
 
     def save_agent(self, params: Params, epoch: int) -> None:
-        """Saves the weights of both networks."""
-        self._agents.save(epoch, args=ocp.args.StandardSave(params), force=True)
-        self._agents.wait_until_finished()
+        """Begins to save the weights of both networks."""
+        with self._reporting():
+            if epoch not in self._agents.all_steps():  # an interrupted epoch comes here twice
+                self._agents.save(epoch, args=ocp.args.StandardSave(_copy(params)), force=True)
 
-    def restore(self, state: Any, replay: Any) -> tuple[TrainState, Replay, Progress] | None:
-        """The newest full state, or None in a fresh folder.
+    def restore(self, state: Any) -> tuple[TrainState, Progress] | None:
+        """The newest full state that can be read, or None in a fresh folder; damaged ones are set aside.
 
         Args:
-          state, replay: trees of `jax.ShapeDtypeStruct` with the shardings that the arrays shall have.
+          state: a tree of `jax.ShapeDtypeStruct` with the shardings that the arrays shall have.
+
+        Raises:
+          ConfigError: the saved arrays belong to another config.
+          UserError: there are checkpoints, but none can be read.
         """
-        epoch = self._states.latest_step()
-        if epoch is None:
-            return None
-        items = ocp.args.Composite(
-            state=ocp.args.StandardRestore(state),
-            replay=ocp.args.StandardRestore(replay),
-            progress=ocp.args.JsonRestore(),
-        )
-        restored = self._states.restore(epoch, args=items)
-        return restored.state, restored.replay, Progress(**restored.progress)
+        numbers = sorted(self._states.all_steps(), reverse=True)
+        for number in numbers:
+            try:
+                return self._read(number, state)
+            except ConfigError:
+                raise
+            except Exception as error:  # whatever Orbax and its readers make of damaged files
+                self._set_aside(number, error)
+        if numbers:
+            raise UserError(
+                f"no checkpoint in {self._states.directory} can be read; they were moved to "
+                f"{self._workdir / 'set_aside'}: choose another --workdir to start again"
+            )
+        return None
+
+    @property
+    def newest(self) -> Path | None:
+        """The folder of the newest full state on the disk."""
+        with self._reporting():
+            self._states.wait_until_finished()
+        number = self._states.latest_step()
+        return None if number is None else self._workdir / "checkpoints" / str(number)
+
+    def reached_preemption(self, progress: Progress, updates: tuple[int, int]) -> bool:
+        """Whether the cluster's scheduler announced an end (through Orbax), agreed upon by all processes."""
+        return self._states.reached_preemption(progress.env_steps + sum(updates))
+
+    def wait(self) -> None:
+        """Until everything is on the disk."""
+        with self._reporting():
+            self._states.wait_until_finished()
+            self._agents.wait_until_finished()
 
     def close(self) -> None:
         """Ends Orbax's threads."""
+        self.wait()
         self._states.close()
         self._agents.close()
 
+    def _read(self, number: int, state: Any) -> tuple[TrainState, Progress]:
+        account = self._states.restore(number, args=ocp.args.Composite(account=ocp.args.JsonRestore())).account
+        _refuse_other_shapes(account["shapes"], _shapes(state), self._states.directory / str(number))
+        progress = Progress.from_json(account["progress"])
+        restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(state))).state
+        damaged = [name for name, x in jax.device_get(_checksums(restored)).items() if x != account["checksums"][name]]
+        if damaged:
+            raise ValueError(f"{damaged[0]} is not what was saved")
+        return restored, progress
+
+    def _set_aside(self, number: int, error: Exception) -> None:
+        folder = self._workdir / "set_aside"
+        folder.mkdir(exist_ok=True)
+        _LOG.warning("checkpoint %d cannot be read (%s); moved to %s", number, one_line(error), folder)
+        (self._states.directory / str(number)).rename(folder / f"{number}-{time.time_ns()}")
+        self._states.reload()
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the disk's errors come as OSError, ValueError or XlaRuntimeError, a save later
+            reason = next((words for words in ("No space left", "File too large") if words in str(error)), None)
+            raise UserError(
+                f"cannot save to {self._workdir} ({reason or one_line(error)}); earlier checkpoints are intact: "
+                "make room and start again with the same --workdir"
+            ) from error
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _checksums(tree: Any) -> dict[str, jax.Array]:
+    """One number per array that changes with any of its bits: a weighted sum modulo 2^32, equal on any devices."""
+
+    def checksum(x: jax.Array) -> jax.Array:
+        data = jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        words = jax.lax.bitcast_convert_type(data, jnp.uint32).ravel()
+        return (words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1)).sum(dtype=jnp.uint32)
+
+    return {jax.tree_util.keystr(path): checksum(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _shapes(tree: Any) -> Shapes:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{x.dtype}{list(x.shape)}" for path, x in leaves}
+
+
+def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
+    names = [name for name in dict.fromkeys([*saved, *wanted]) if saved.get(name) != wanted.get(name)]
+    if names:
+        name, more = names[0], f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise ConfigError(
+            f"{folder} does not fit the config: {name} is {saved.get(name)}, expected {wanted.get(name)}{more}; "
+            "take the change back or choose another --workdir"
+        )
+
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep))
+    options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep), cleanup_tmp_directories=True)
     return ocp.CheckpointManager(folder.resolve(), options=options)

@@ -1,4 +1,4 @@
-"""Collection: the policy's experience goes into the replay."""
+"""Collection: the policy's experience goes into the replay, and into the journal of the run."""
 
 import functools
 
@@ -7,58 +7,79 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from edeline_jax.config import Config
+from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, make_env
-from edeline_jax.replay.buffer import EpisodeTable, Replay, append, init_replay
+from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
 from edeline_jax.training.devices import REPLAY_SPEC
 from edeline_jax.training.player import Player, stack
 from edeline_jax.training.scoreboard import Game
 
+_append = jax.jit(append, donate_argnums=0)
 
-class Collector:
-    """Plays the training environments and appends what happens to the replay."""
 
-    def __init__(self, player: Player, table: EpisodeTable, mesh: Mesh):
-        self._player, self._table = player, table
-        self._sharding = NamedSharding(mesh, REPLAY_SPEC)
-        self._append = jax.jit(append, donate_argnums=0)
+class ReplayKeeper:
+    """Fills the replay on the devices; the host's account of it is kept here, its steps are kept in the journal."""
+
+    def __init__(self, config: Config, mesh: Mesh, journal: Journal):
+        self._journal, self._sharding = journal, NamedSharding(mesh, REPLAY_SPEC)
+        self._table = EpisodeTable(config.env.num_envs, steps_per_env(config), mesh.size)
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 
     @property
-    def num_steps(self) -> int:
-        """Environment steps in the replay."""
-        return self._table.step * self._player.env.num_envs
+    def step(self) -> int:
+        """Steps in each stream."""
+        return self._table.step
 
     @property
     def minority_rewards(self) -> int:
-        """Steps collected by this object whose reward sign is not the most frequent one."""
+        """Steps whose reward sign is not the most frequent one."""
         return int(self._reward_signs.sum() - self._reward_signs.max())
 
-    def collect(self, params: dict, replay: Replay, num_steps: int) -> tuple[Replay, list[Game]]:
-        """Collects at least `num_steps` environment steps, spread evenly over the environments.
+    def restore(self, replay: Replay, stop: int) -> Replay:
+        """Fills an empty replay up to position `stop` from the journal, and drops what the journal has beyond it."""
+        for first, chunk in self._journal.read(stop):
+            replay = self._count(replay, chunk, first)
+        self._journal.discard_after(stop)
+        self._table.step = stop  # also where the last chunk was lost
+        return self._publish(replay)
 
-        Args:
-          params: of the actor-critic, on one device.
-          replay: given up.
+    def add(self, replay: Replay, chunk: Chunk) -> Replay:
+        """Adds new steps to journal and replay (which is given up)."""
+        self._journal.append(chunk, self.step)
+        return self._publish(self._count(replay, chunk, self.step))
 
-        Returns:
-          The replay with the new steps, and the games that ended meanwhile.
-        """
-        plays = [self._player.step(params) for _ in range(-(-num_steps // self._player.env.num_envs))]
-        first = self._table.step
-        for play in plays:
-            self._table.advance(play.transition.end | play.transition.trunc)
-            self._reward_signs += [(np.sign(play.transition.reward) == sign).sum() for sign in (-1, 0, 1)]
-        chunk = jax.tree.map(lambda x: jax.device_put(x, self._sharding), stack(plays))
-        replay = self._append(replay, chunk, first)
+    def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
+        self._table.record(chunk.starts, first)
+        self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
+        return _append(replay, jax.tree.map(lambda x: jax.device_put(x, self._sharding), chunk), first)
+
+    def _publish(self, replay: Replay) -> Replay:
         episodes, num_episodes = (jax.device_put(x, self._sharding) for x in self._table.arrays())
-        return replay._replace(episodes=episodes, num_episodes=num_episodes), [
-            game for play in plays for _, game in play.games
-        ]
+        return replay._replace(episodes=episodes, num_episodes=num_episodes)
 
 
-def make_environments(config: Config, num_envs: int, seed: int, training: bool) -> VectorEnv:
-    """Environments of the config, for training (a lost life may end an episode) or for tests."""
-    c = config.env
+def collect(
+    player: Player, keeper: ReplayKeeper, params: dict, replay: Replay, num_steps: int
+) -> tuple[Replay, list[Game]]:
+    """Collects at least `num_steps` environment steps, spread evenly over the environments.
+
+    Args:
+      params: of the actor-critic, on one device.
+      replay: given up.
+
+    Returns:
+      The replay with the new steps, and the games that ended meanwhile.
+    """
+    plays = [player.step(params) for _ in range(-(-num_steps // player.env.num_envs))]
+    return keeper.add(replay, stack(plays)), [game for play in plays for _, game in play.games]
+
+
+def make_environments(config: Config, num_envs: int, start: tuple[int, ...], training: bool) -> VectorEnv:
+    """Environments of the config, for training (a lost life may end an episode) or for tests.
+
+    `start` tells apart the environments of one run: other numbers give other games.
+    """
+    c, seed = config.env, int(np.random.SeedSequence((config.seed, *start)).generate_state(1)[0])
     settings = {"frame_skip": c.frame_skip, "noop_max": c.noop_max, "max_episode_frames": c.max_episode_frames}
     return make_env(c.id, num_envs, seed, c.size, training and c.done_on_life_loss, **settings)
 

@@ -1,5 +1,6 @@
 """Tests: whole games with the current policy, and what the world model makes of them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,8 +23,10 @@ class Test(NamedTuple):
     replay: Replay
 
 
-def play_games(player: Player, params: dict, num_games: int, num_steps_replay: int) -> Test:
-    """Plays `num_games` from fresh starts.
+def play_games(
+    player: Player, params: dict, num_games: int, num_steps_replay: int, between: Callable[[], None]
+) -> Test:
+    """Plays `num_games` from fresh starts; `between` is called before every step and may raise to end it.
 
     They are shared out over the environments beforehand, so that short games are not preferred.
     """
@@ -32,6 +35,7 @@ def play_games(player: Player, params: dict, num_games: int, num_steps_replay: i
     games, plays = [], []
     player.reset()
     while left.any():
+        between()
         play = player.step(params)
         if len(plays) < num_steps_replay:
             plays.append(play)
@@ -43,11 +47,12 @@ def play_games(player: Player, params: dict, num_games: int, num_steps_replay: i
 
 
 def _keep(plays: list[Play], num_steps: int) -> Replay:
+    """A replay of whole games: unlike in training, a lost life does not end an episode."""
     chunk = stack(plays)
     streams = len(chunk.actions)
+    over = np.stack([play.transition.game_over for play in plays], 1)
     table = EpisodeTable(streams, num_steps)
-    for play in plays:
-        table.advance(play.transition.game_over)
+    table.record(np.concatenate([np.ones((streams, 1), bool), over[:, :-1]], 1))
     replay = init_replay(streams, num_steps, chunk.frames[0, 0].size)
     episodes, num_episodes = table.arrays()
     return append(replay, chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)

@@ -1,34 +1,110 @@
-"""The folder of a run: where it is, and whose config it holds."""
+"""The folder of a run: where it is, whose config it holds, and who is at work in it."""
 
 import datetime
+import fcntl
 import json
+import os
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from edeline_jax.config import Config, ConfigError, to_dict
+from edeline_jax.dataset.arrays import writing
+from edeline_jax.errors import UserError, one_line
+
+CONFIG = "config.json"
+# What a run may change between its starts: logging, evaluation, the length of the schedule.
+FREE = (
+    "config.wandb",
+    "config.evaluation",
+    "config.checkpointing",
+    "config.training.should",
+    "config.training.num_final_epochs",
+    "config.collection.num_steps_total",
+)
 
 
-def open_workdir(workdir: str, config: Config) -> Path:
-    """The run's folder with the resolved config in it; an empty name means `outputs/YYYY-MM-DD/hh-mm-ss`.
+class Workdir(NamedTuple):
+    """A run's folder. `lock` stays open as long as the process is at work in it, whatever becomes of the process."""
+
+    path: Path
+    lock: TextIO
+
+
+def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
+    """Makes or opens the run's folder and writes the resolved config into it.
+
+    Args:
+      name: the folder; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
+      allowed: keys ("config.seed") that may change besides the free ones.
+      say: is told every key that changes.
 
     Raises:
-      ConfigError: the folder holds a run of another config.
+      ConfigError: the folder holds a run whose config differs in other keys.
+      UserError: another process is at work there, or the folder cannot be used.
     """
     now = datetime.datetime.now()
-    folder = Path(workdir) if workdir else Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path, resolved = folder / "config.json", json.loads(json.dumps(to_dict(config)))
-    if path.exists():
-        changed = differences(json.loads(path.read_text()), resolved)
-        if changed:
-            raise ConfigError(f"{folder} holds a run of another config: {'; '.join(changed)}; choose another --workdir")
-    path.write_text(json.dumps(resolved, indent=2) + "\n")
-    return folder
+    folder = Path(name) if name else Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be used as --workdir ({error.strerror})") from error
+    resolved = json.loads(json.dumps(to_dict(config)))
+    if (folder / CONFIG).exists():
+        _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
+    with writing(folder / CONFIG) as file:
+        file.write(json.dumps(resolved, indent=2).encode() + b"\n")
+    return Workdir(folder, lock)
 
 
-def differences(old: Any, new: Any, key: str = "config") -> list[str]:
-    """`key: old -> new` for every leaf of two nested dicts that differs."""
+def read_config(folder: Path) -> Any:
+    """The resolved config of a run as nested dicts; raises UserError where there is none."""
+    path = folder / CONFIG
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({one_line(error)}); it must be the config of a run") from error
+
+
+def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
+    """key -> "old -> new" for every leaf of two nested dicts that differs."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [] if old == new else [f"{key}: {old} -> {new}"]
+        return {} if old == new else {key: f"{_show(old)} -> {_show(new)}"}
     keys = dict.fromkeys([*old, *new])
-    return [line for k in keys for line in differences(old.get(k), new.get(k), f"{key}.{k}")]
+    return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
+
+
+def _refuse_changes(
+    folder: Path, changed: dict[str, str], allowed: Collection[str], say: Callable[[str], None]
+) -> None:
+    refused = [key for key in changed if not any(key == k or key.startswith(f"{k}.") for k in (*FREE, *allowed))]
+    if refused:
+        list_ = "; ".join(f"{key}: {changed[key]}" for key in refused)
+        raise ConfigError(
+            f"{folder} holds a run of another config: {list_}. Take it back, choose another --workdir, or if you know "
+            f"what it does to the run: --allow_config_change={','.join(refused)}"
+        )
+    for key, change in changed.items():
+        say(f"changed {key}: {change}")
+
+
+def _lock(folder: Path) -> TextIO:
+    lock = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the kernel when the process ends, however it ends
+    except BlockingIOError:
+        lock.seek(0)
+        raise UserError(
+            f"{folder}: another process ({lock.read().strip() or 'unknown'}) is at work there; "
+            "wait for its end or choose another --workdir"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _show(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from edeline_jax.config import Wandb
-from edeline_jax.training.checkpoints import Progress
+from edeline_jax.config.schema import Wandb
+from edeline_jax.errors import UserError
+from edeline_jax.training.progress import Progress
 from edeline_jax.training.scoreboard import Game
+from edeline_jax.training.wandb_log import WandbLog
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`; wandb is imported only when its mode is not disabled."""
+    """Appends to `metrics.jsonl`, and hands the same lines to wandb where its mode is not disabled."""
 
     def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
-        path = workdir / "metrics.jsonl"
-        torn = path.exists() and not path.read_bytes().endswith(b"\n")  # by a kill in the middle of a line
-        self._file = path.open("a", buffering=1)
-        self._file.write("\n" if torn else "")
-        self._wandb = None if config.mode == "disabled" else _start_wandb(workdir, config, resolved)
+        self._path = workdir / "metrics.jsonl"
+        torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n")  # by a kill in the middle of a line
+        self._write("\n" if torn else "")
+        self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
 
     def write(self, progress: Progress, updates: tuple[int, int], group: str, values: Mapping[str, float]) -> None:
         """Writes `group/name` values with the run's counters; `updates` of world model and actor-critic."""
@@ -33,29 +34,24 @@ class MetricsLog:
             "actor_critic_updates": updates[1],
             **{f"{group}/{name}": float(value) for name, value in values.items()},
         }
-        self._file.write(json.dumps(line) + "\n")
+        self._write(json.dumps(line) + "\n")
         if self._wandb is not None:
             self._wandb.log(line)
 
     def close(self) -> None:
-        """Flushes everything."""
-        self._file.close()
+        """Lets wandb finish."""
         if self._wandb is not None:
-            self._wandb.finish()
+            self._wandb.close()
 
-
-def _start_wandb(workdir: Path, config: Wandb, resolved: Mapping[str, Any]) -> Any:
-    import wandb  # takes seconds to import, and most runs do without
-
-    return wandb.init(
-        project=config.project,
-        entity=config.entity or None,
-        name=config.name or None,
-        group=config.group or None,
-        mode=config.mode,
-        dir=workdir,
-        config=dict(resolved),
-    )
+    def _write(self, text: str) -> None:
+        try:
+            with self._path.open("a") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._path}: {error.strerror}; checkpoints are intact: "
+                "make room and start again with the same --workdir"
+            ) from error
 
 
 def summarize_updates(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from edeline_jax.config import Optimizer
+from edeline_jax.config.schema import Optimizer
 
 # weights of linear, convolution, LSTM and Mamba layers, and the norms inside the Mamba layers; nothing else decays
 DECAYED = re.compile(r"(/(conv_)?kernel|/weight_[ih]h|/mamba/layers_\d+/norm/scale)$")

@@ -18,6 +18,7 @@ class Play(NamedTuple):
     """One step of N environments: what was seen, what was done, what came of it, and the games that ended with it."""
 
     frames: np.ndarray  # uint8 [N, H, W, 3]
+    starts: np.ndarray  # bool [N]: the first step of an episode
     actions: np.ndarray  # int32 [N]
     transition: Transition
     games: list[tuple[int, Game]]  # (environment, game)
@@ -48,10 +49,11 @@ class Player:
         key = jax.random.fold_in(self._key, self._steps)
         self._steps += 1
         actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
-        frames, actions = self._frames, np.asarray(actions)
+        frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
         transition = self.env.step(actions)
         self._frames, self._fresh = transition.obs, transition.end | transition.trunc
-        return Play(frames, actions, transition, self._scoreboard.count(transition.reward, transition.game_over))
+        games = self._scoreboard.count(transition.reward, transition.game_over)
+        return Play(frames, starts, actions, transition, games)
 
 
 def stack(plays: list[Play]) -> Chunk:
@@ -61,6 +63,8 @@ def stack(plays: list[Play]) -> Chunk:
         actions=np.stack([p.actions for p in plays], 1).astype(np.int32),
         rewards=np.stack([p.transition.reward for p in plays], 1),
         ends=np.stack([p.transition.end for p in plays], 1),
+        truncations=np.stack([p.transition.trunc for p in plays], 1),
+        starts=np.stack([p.starts for p in plays], 1),
     )
 
 

@@ -2,10 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 
+from edeline_jax.config import Config
+from edeline_jax.dataset.arrays import writing
 from edeline_jax.envs import GAMES, human_normalised_score
+from edeline_jax.errors import UserError, one_line
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
 from edeline_jax.training.devices import local
@@ -13,8 +17,21 @@ from edeline_jax.training.evaluation import Test
 from edeline_jax.training.film import shoot
 from edeline_jax.training.loop import Run
 from edeline_jax.training.metrics import summarize_games
+from edeline_jax.training.progress import Progress
 
 SUMMARY = "summary.json"
+
+
+def is_finished(workdir: Path, config: Config) -> bool:
+    """Whether the folder holds a run that has nothing left to do under this config (which may be longer by now)."""
+    path = workdir / SUMMARY
+    if not path.exists():
+        return False
+    try:
+        counters = json.loads(path.read_text())["progress"]
+        return Progress.from_json(counters).schedule_is_through(config) or not config.training.should
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the summary of a run ({one_line(error)}); delete it to test again") from error
 
 
 def finish(run: Run) -> None:
@@ -22,39 +39,42 @@ def finish(run: Run) -> None:
     test = run.test(run.config.evaluation.num_final_episodes)
     pictures = draw_report(run, test)
     summary = summarize(run, test)
-    (run.workdir / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
-    score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
-    if "human_normalised_score" in summary:
-        score += f", human-normalised {summary['human_normalised_score']:.3f}"
-    run.say(score)
-    for path in [
-        run.workdir / SUMMARY,
-        run.workdir / "metrics.jsonl",
-        *pictures,
-        run.workdir / "checkpoints",
-        run.workdir / "agents",
-    ]:
+    with writing(run.workdir / SUMMARY) as file:
+        file.write(json.dumps(summary, indent=2).encode() + b"\n")
+    if test is not None:
+        score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
+        if "human_normalised_score" in summary:
+            score += f", human-normalised {summary['human_normalised_score']:.3f}"
+        run.say(score)
+    run.checkpoints.wait()
+    left = [run.workdir / SUMMARY, run.workdir / "metrics.jsonl", *pictures]
+    for path in [*left, run.workdir / "checkpoints", run.workdir / "agents"]:
         run.say(f"  {path}")
 
 
-def summarize(run: Run, test: Test) -> dict[str, float | str | int]:
+def summarize(run: Run, test: Test | None) -> dict[str, Any]:
     """What the run came to."""
-    statistics = summarize_games(test.games)
-    summary = {"id": run.config.env.id, "seed": run.config.seed, **run.progress._asdict(), **statistics}
+    updates = dict(zip(("world_model_updates", "actor_critic_updates"), run.updates, strict=True))
+    statistics = {} if test is None else summarize_games(test.games)
+    summary = {"id": run.config.env.id, "seed": run.config.seed, **updates, **statistics}
     if run.config.env.id in GAMES:
         summary["human_normalised_score"] = human_normalised_score(run.config.env.id, statistics["return_mean"])
-    return summary
+    return summary | {"progress": run.progress._asdict()}
 
 
-def draw_report(run: Run, test: Test) -> list[Path]:
-    """Curves, and unless there is no world model a filmstrip and a GIF; returns their paths."""
+def draw_report(run: Run, test: Test | None) -> list[Path]:
+    """Curves, and unless there is no world model a filmstrip and a GIF; returns their paths.
+
+    Without test games the films begin in the dataset that was trained on.
+    """
     folder = run.workdir / "report"
     folder.mkdir(exist_ok=True)
     pictures = draw_curves(run.workdir / "metrics.jsonl", folder)
     if run.config.training.model_free:
         return pictures
     params = local(run.state.world_model.params)
-    real, imagined = shoot(params, test.replay, jax.random.key(run.config.seed), run.agent, run.config)
+    replay = local(run.replay) if test is None else test.replay
+    real, imagined = shoot(params, replay, jax.random.key(run.config.seed), run.agent, run.config)
     films = [folder / "imagination.png", folder / "imagination.gif"]
     draw_filmstrip(real, imagined, films[0], num_context=run.config.context)
     draw_gif(real, imagined, films[1], num_context=run.config.context)

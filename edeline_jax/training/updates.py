@@ -15,7 +15,8 @@ from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
 from edeline_jax.agent import Agent
-from edeline_jax.config import ActorCriticLoss, Config, WorldModelLoss
+from edeline_jax.config import Config
+from edeline_jax.config.schema import ActorCriticLoss, WorldModelLoss
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import sample_segments, sample_starts
@@ -68,14 +69,10 @@ def train_world_model(
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
     c, optimizer = config.world_model, make_optimizer(config.world_model.optimizer)
-    batch_size, frame_shape = _share(c.training.batch_size, axis_name), (config.env.size, config.env.size, 3)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
         def gradients(carry: None, part: jax.Array) -> tuple[None, tuple[dict, Metrics]]:
-            shared_key, device_key = _keys(state.key, 0, learner.updates, part, axis_name)
-            segment_key, loss_key = jax.random.split(device_key)
-            batch = sample_segments(replay, segment_key, frame_shape, batch_size, config.segment_length)
-            draws = draw_loss(shared_key, loss_key, batch.frames.shape, config.context, c.loss)
+            batch, draws = world_model_batch(state.key, replay, learner.updates, part, config, axis_name)
             return carry, world_model_gradients(learner.params, agent.world_model, batch, draws, c.loss, axis_name)
 
         _, (grads, metrics) = _accumulate(gradients, None, c.training.grad_acc_steps)
@@ -84,6 +81,20 @@ def train_world_model(
 
     learner, metrics = _repeat(update, state.world_model, num_updates)
     return state._replace(world_model=learner), metrics
+
+
+def world_model_batch(
+    key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, config: Config, axis_name: str | None
+) -> tuple[Segment, LossDraws]:
+    """What one part of update number `update` (from 0) learns from; `key` is the run's."""
+    batch_size, frame_shape = (
+        _share(config.world_model.training.batch_size, axis_name),
+        (config.env.size, config.env.size, 3),
+    )
+    shared_key, device_key = _keys(key, 0, update, part, axis_name)
+    segment_key, loss_key = jax.random.split(device_key)
+    batch = sample_segments(replay, segment_key, frame_shape, batch_size, config.segment_length)
+    return batch, draw_loss(shared_key, loss_key, batch.frames.shape, config.context, config.world_model.loss)
 
 
 def train_actor_critic(

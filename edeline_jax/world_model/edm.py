@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config import DiffusionSampler, SigmaDistribution
+from edeline_jax.config.schema import DiffusionSampler, SigmaDistribution
 
 Denoise = Callable[
     [jax.Array, jax.Array], jax.Array

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config import WorldModelEnv
+from edeline_jax.config.schema import WorldModelEnv
 from edeline_jax.nn.mamba import MambaCache
 from edeline_jax.nn.rows import replace_rows
 from edeline_jax.replay.frame import quantize

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edeline_jax.config import WorldModelLoss
+from edeline_jax.config.schema import WorldModelLoss
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config import Agent
+from edeline_jax.config.schema import Agent
 from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.heads import RewEndModel

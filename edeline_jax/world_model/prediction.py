@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config import WorldModelEnv
+from edeline_jax.config.schema import WorldModelEnv
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.imagination import draw_step, imagine_frame, reset
 from edeline_jax.world_model.model import WorldModel

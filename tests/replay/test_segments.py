@@ -16,27 +16,27 @@ from tests.golden_data import channels_last, load
 def filled(lengths: list[int]) -> Replay:
     """One stream of episodes; a step's action is its number in the stream, its frame too (mod 251)."""
     steps = sum(lengths)
+    number, starts, nothing = np.arange(steps), np.zeros((1, steps), bool), np.zeros((1, steps), bool)
+    starts[0, np.cumsum([0, *lengths[:-1]])] = True
     table = EpisodeTable(1, steps)
-    for length in lengths:
-        for t in range(length):
-            table.advance(np.array([t == length - 1]))
-    number = np.arange(steps)
+    table.record(starts)
     frames = np.broadcast_to((number % 251).astype(np.uint8)[None, :, None, None, None], (1, steps, 2, 2, 3))
-    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), np.zeros((1, steps), bool))
+    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), nothing, nothing, starts)
     episodes, num_episodes = table.arrays()
     return append(init_replay(1, steps, 12), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
 
 
 def test_golden_segments() -> None:
     arrays = load("segments")
-    table = EpisodeTable(1, 9)
-    for t in range(9):
-        table.advance(np.array([t == 8]))
+    table, starts = EpisodeTable(1, 9), np.arange(9)[None] == 0
+    table.record(starts)
     chunk = Chunk(
         channels_last(arrays["ep_obs"])[None],
         arrays["ep_act"][None].astype(np.int32),
         arrays["ep_rew"][None],
         arrays["ep_end"][None].astype(bool),
+        np.zeros((1, 9), bool),
+        starts,
     )
     episodes, num_episodes = table.arrays()
     replay = append(init_replay(1, 9, 8 * 8 * 3), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
@@ -112,8 +112,9 @@ def test_segments_hold_one_episode_in_order() -> None:
 def test_interleaved_streams_keep_their_episodes_apart() -> None:
     rng, table = np.random.default_rng(0), EpisodeTable(4, 50, num_devices=2)
     dones = rng.random((50, 4)) < 0.2
-    for row in dones:
-        table.advance(row)
+    starts = np.concatenate([np.ones((1, 4), bool), dones[:-1]])
+    for rows in np.split(starts, (7, 30)):
+        table.record(rows.T)
     episodes, counts = table.arrays()
     for stream in range(4):
         device, local = divmod(stream, 2)
@@ -123,13 +124,11 @@ def test_interleaved_streams_keep_their_episodes_apart() -> None:
         assert [(first, first + length) for _, first, length in mine] == list(pairwise(bounds))
 
 
-def test_a_restored_table_goes_on_with_new_episodes() -> None:
-    table = EpisodeTable(1, 10)
-    for _ in range(4):
-        table.advance(np.array([False]))
+def test_what_is_passed_over_is_in_no_episode() -> None:
+    table, goes_on = EpisodeTable(1, 10), np.zeros((1, 2), bool)
+    table.record(np.array([[True, False]]))
+    table.record(goes_on)
+    table.record(goes_on, first=7)
     episodes, counts = table.arrays()
-    restored = EpisodeTable.restore(init_replay(1, 10, 12)._replace(episodes=episodes, num_episodes=counts), 4)
-    restored.advance(np.array([False]))
-    episodes, counts = restored.arrays()
-    assert counts[0] == 2
-    np.testing.assert_array_equal(episodes[0, :2], [[0, 0, 4], [0, 4, 1]])
+    assert counts[0] == 2 and table.step == 9
+    np.testing.assert_array_equal(episodes[0, :2], [[0, 0, 4], [0, 7, 2]])

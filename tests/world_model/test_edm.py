@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.config import DiffusionSampler, SigmaDistribution
+from edeline_jax.config.schema import DiffusionSampler, SigmaDistribution
 from edeline_jax.replay.frame import quantize, to_float, to_uint8
 from edeline_jax.world_model.edm import karras_sigmas, sample, sample_sigma
 

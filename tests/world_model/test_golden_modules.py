@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edeline_jax.actor_critic.network import ActorCritic
-from edeline_jax.config import DiffusionSampler
+from edeline_jax.config.schema import DiffusionSampler
 from edeline_jax.nn.layers import AdaGroupNorm, CrossAttention, ResBlock, SelfAttention
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.mamba import Mamba, Mixer

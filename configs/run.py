@@ -1,0 +1,23 @@
+"""The config of an existing run, for starting it again or for a run like it.
+
+python -m edeline_jax.train --config=configs/run.py:outputs/2026-01-31/12-00-00 --workdir=outputs/2026-01-31/12-00-00
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from edeline_jax.training.folder import read_config
+
+
+def get_config(run: str) -> ConfigDict:
+    """Returns the resolved config of the run in folder `run`."""
+    return ConfigDict(_tuples(read_config(Path(run))))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where configs have tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,26 @@
+"""The config of a run: frozen dataclasses, filled from an ml_collections file or its JSON and checked at the door.
+
+What each key means, with its unit, stands beside its value in `configs/atari.py`. Model code sees these classes, never
+a ConfigDict.
+"""
+
+from edeline_jax.config.checks import check
+from edeline_jax.config.pouring import ConfigError, fill, to_dict
+from edeline_jax.config.schema import Config
+
+__all__ = ["Config", "ConfigError", "pour", "to_dict"]
+
+
+def pour(values: object, num_devices: int = 1) -> Config:
+    """Turns a nested mapping (a ConfigDict, or its JSON) into a checked `Config`.
+
+    Args:
+      values: every key of the schema, and no other.
+      num_devices: the devices that a batch is spread over.
+
+    Raises:
+      ConfigError: one line that names the key and the remedy.
+    """
+    config = fill(Config, values, "config")
+    check(config, num_devices)
+    return config

@@ -1,0 +1,132 @@
+"""What must hold between the keys of a config."""
+
+from collections.abc import Sequence
+
+from edeline_jax.config.pouring import ConfigError
+from edeline_jax.config.schema import Config
+from edeline_jax.envs import check_env
+
+
+def check(config: Config, num_devices: int) -> None:
+    """Raises ConfigError, naming the key and the remedy, where keys do not fit each other or the devices."""
+    _check_env(config)
+    _check_schedule(config)
+    _check_segments(config)
+    _check_networks(config)
+    _check_devices(config, num_devices)
+
+
+def _require(holds: bool, key: str, remedy: str) -> None:
+    if not holds:
+        raise ConfigError(f"config.{key}: {remedy}")
+
+
+def _check_env(config: Config) -> None:
+    try:
+        check_env(config.env.id, config.env.size)
+    except ValueError as error:
+        raise ConfigError(f"config.env: {error}") from error
+    _require(
+        config.env.id != "none" or config.collection.path_to_static_dataset != "",
+        "env.id",
+        "none has no steps to collect: set collection.path_to_static_dataset, or name an environment",
+    )
+    _require(
+        config.env.max_episode_frames >= config.env.frame_skip,
+        "env.max_episode_frames",
+        f"must be at least env.frame_skip ({config.env.frame_skip})",
+    )
+
+
+def _check_schedule(config: Config) -> None:
+    c = config.collection
+    _require(
+        c.first_epoch.min <= c.first_epoch.max,
+        "collection.first_epoch.min",
+        f"must be at most first_epoch.max ({c.first_epoch.max})",
+    )
+    _require(
+        c.num_steps_total >= c.first_epoch.max,
+        "collection.num_steps_total",
+        f"must be at least collection.first_epoch.max ({c.first_epoch.max})",
+    )
+    _require(
+        not config.training.model_free or config.actor_critic.training.steps_per_epoch >= 1,
+        "actor_critic.training.steps_per_epoch",
+        "must be at least 1 where training.model_free is on: only updates take steps there",
+    )
+    _require(
+        not (config.training.model_free and c.path_to_static_dataset),
+        "training.model_free",
+        "learns from real environments: leave collection.path_to_static_dataset empty",
+    )
+
+
+def _check_segments(config: Config) -> None:
+    loss, sampler = config.world_model.loss, config.world_model_env.diffusion_sampler
+    _require(
+        loss.horizon >= 1 + loss.num_autoregressive_steps,
+        "world_model.loss.horizon",
+        f"a segment (horizon + L = {config.segment_length}) must hold L + {1 + loss.num_autoregressive_steps} steps: "
+        f"raise horizon to at least {1 + loss.num_autoregressive_steps}",
+    )
+    for key, sigmas in (
+        ("world_model_env.diffusion_sampler", sampler),
+        ("world_model.loss.sigma_distribution", loss.sigma_distribution),
+    ):
+        _require(
+            sigmas.sigma_min < sigmas.sigma_max, f"{key}.sigma_min", f"must be below sigma_max ({sigmas.sigma_max})"
+        )
+
+
+def _check_networks(config: Config) -> None:
+    inner = config.agent.denoiser.inner_model
+    _require(
+        len(inner.depths) == len(inner.channels) == len(inner.attn_depths) > 0,
+        "agent.denoiser.inner_model.depths",
+        "depths, channels and attn_depths must have the same length, one entry per level",
+    )
+    _require(len(inner.channels) <= 16, "agent.denoiser.inner_model.channels", "at most 16 levels can be halved")
+    _require(
+        inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)"
+    )
+    attends = [*inner.channels[-1:], *(c for c, a in zip(inner.channels, inner.attn_depths, strict=True) if a)]
+    neighbours = [a + b for a, b in zip(inner.channels, inner.channels[1:], strict=False)]  # skips are concatenated
+    doubled = [2 * c for c in inner.channels]
+    _check_groups("agent.denoiser.inner_model.channels", [*inner.channels, *neighbours, *doubled])
+    _require(
+        all(c % max(1, c // 8) == 0 for c in attends),
+        "agent.denoiser.inner_model.channels",
+        "levels with attention, and the last, must be multiples of their number of heads (channels // 8)",
+    )
+    for name, encoder in (("recurrent_emb", config.agent.recurrent_emb), ("actor_critic", config.agent.actor_critic)):
+        _require(
+            0 < len(encoder.channels) == len(encoder.down) <= 16,
+            f"agent.{name}.down",
+            "must have one entry per channel, and at most 16",
+        )
+        _require(
+            config.env.size >= 2 ** sum(encoder.down), f"agent.{name}.down", f"pools env.size {config.env.size} away"
+        )
+        _check_groups(f"agent.{name}.channels", encoder.channels)
+
+
+def _check_groups(key: str, channels: Sequence[int]) -> None:
+    for c in channels:
+        _require(c % max(1, c // 32) == 0, key, f"{c} does not divide into its {c // 32} norm groups of about 32")
+
+
+def _check_devices(config: Config, num_devices: int) -> None:
+    for group in ("world_model", "actor_critic"):
+        training = getattr(config, group).training
+        _require(
+            training.batch_size % num_devices == 0,
+            f"{group}.training.batch_size",
+            f"{training.batch_size} must be a multiple of the {num_devices} devices",
+        )
+    _require(
+        config.env.num_envs % num_devices == 0 or config.env.id == "none",
+        "env.num_envs",
+        f"{config.env.num_envs} must be a multiple of the {num_devices} devices: "
+        "each device keeps the replay of its own environments",
+    )

@@ -1,0 +1,67 @@
+"""Nested mappings into dataclasses and back: unknown and missing keys, types, ranges."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from edeline_jax.config.schema import Choice, Config, Range
+from edeline_jax.errors import UserError
+
+
+class ConfigError(UserError, ValueError):
+    """A key that is unknown, missing, of the wrong type, or impossible beside another; the message is one line."""
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The nested mapping that `pour` turns back into `config`; JSON types only but for tuples."""
+    return dataclasses.asdict(config)
+
+
+def fill(cls: type, values: Any, path: str) -> Any:
+    """An instance of the dataclass `cls` from a mapping; `path` is its name in errors."""
+    values = values.to_dict() if hasattr(values, "to_dict") else values
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path}: expected a group of keys, got {_show(values)}")
+    kinds = typing.get_type_hints(cls, include_extras=True)
+    for key in values:
+        if key not in kinds:
+            raise ConfigError(f"{path}.{key}: unknown key; {path} has {', '.join(kinds)}")
+    for key in kinds:
+        if key not in values:
+            raise ConfigError(f"{path}.{key}: missing; add it, see configs/atari.py for its meaning")
+    return cls(**{key: _convert(kind, values[key], f"{path}.{key}") for key, kind in kinds.items()})
+
+
+def _convert(kind: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return fill(kind, value, path)
+    if isinstance(kind, types.GenericAlias):
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{path}: expected a sequence, got {_show(value)}")
+        return tuple(_convert(typing.get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, limits = typing.get_args(kind)
+        return _limit(_convert(kind, value, path), limits, path)
+    if kind is bool and isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__} {_show(value)}")
+    return value
+
+
+def _limit(value: Any, limits: Range | Choice, path: str) -> Any:
+    if isinstance(limits, Choice):
+        if value not in limits.values:
+            raise ConfigError(f"{path}: must be one of {', '.join(map(str, limits.values))}, got {_show(value)}")
+    elif not limits.low <= value <= limits.high:  # NaN is refused here too
+        raise ConfigError(f"{path}: must {limits.words}, got {_show(value)}")
+    return value
+
+
+def _show(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."

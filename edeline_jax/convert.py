@@ -1,0 +1,41 @@
+"""Converts an agent between the forms in which it travels.
+
+Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`, where each is a run (its folder or
+`agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import config_flags
+
+from edeline_jax import command_line
+from edeline_jax.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Of the networks; a .pt file does not say which they are.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Converts argv[1] into argv[2]."""
+    if len(argv) != 3:
+        raise UserError("usage: python -m edeline_jax.convert FROM TO [--config=configs/FILE.py:SPEC]")
+    from edeline_jax.config import pour
+    from edeline_jax.training.weights import read_weights, write_weights
+
+    source, target = Path(argv[1]), Path(argv[2])
+    weights = read_weights(source)
+    if CONFIG.value is not None:
+        weights = weights._replace(config=pour(CONFIG.value))
+    write_weights(target, weights)
+    size = sum(x.size for x in weights.tensors.values())
+    print(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")
+
+
+def check_flags() -> None:
+    """A config that could not be loaded only says so when it is used."""
+    if CONFIG.value is not None:
+        CONFIG.value.to_dict()
+
+
+if __name__ == "__main__":
+    command_line.run(main, check_flags)

@@ -1,0 +1,111 @@
+"""Recorded experience on the command line.
+
+python -m edeline_jax.dataset inspect DATASET            what is in it
+python -m edeline_jax.dataset validate DATASET           reads every episode; exit status 1 where one is not right
+python -m edeline_jax.dataset import FOLDER DATASET      a folder of .npz, an episode each, in the order of their names
+python -m edeline_jax.dataset export RUN DATASET         what a run has collected
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from edeline_jax import command_line
+from edeline_jax.dataset.arrays import DatasetError
+from edeline_jax.dataset.episodes import DatasetWriter, check_episode, open_dataset
+from edeline_jax.dataset.journal import Journal, episodes, files
+from edeline_jax.dataset.recording import read_recording
+from edeline_jax.errors import UserError
+
+NUM_ACTIONS = flags.DEFINE_integer("num_actions", None, "import: actions of the game; default: the largest found, + 1.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command argv[1] on the folders after it."""
+    command, *folders = argv[1:] or ["help"]
+    if command not in COMMANDS or len(folders) != COMMANDS[command][1]:
+        usage = "; ".join(line.split("  ")[0].strip() for line in __doc__.splitlines() if line.startswith("python"))
+        raise UserError(f"usage: {usage}")
+    COMMANDS[command][0](*map(Path, folders))
+
+
+def inspect(folder: Path) -> None:
+    """Prints the manifest in a few lines."""
+    dataset = open_dataset(folder)
+    steps = [entry.steps for entry in dataset.entries]
+    rewards = [entry.total_reward for entry in dataset.entries]
+    size = sum((folder / entry.file).stat().st_size for entry in dataset.entries if (folder / entry.file).exists())
+    height, width, _ = dataset.frame_shape
+    print(f"{folder}: {len(steps):,} episodes, {dataset.num_steps:,} steps, {size / 1e6:,.1f} MB")
+    print(f"frames: {height} x {width} RGB; actions: {dataset.num_actions}")
+    print(f"steps per episode: {min(steps)} to {max(steps)}, mean {np.mean(steps):.1f}")
+    print(f"total reward per episode: {min(rewards):g} to {max(rewards):g}, mean {np.mean(rewards):.3g}")
+    print(f"in training: {dataset.num_steps * (height * width * 3 + 9) / 1e9:.3f} GB on the devices")
+
+
+def validate(folder: Path) -> None:
+    """Reads every episode and prints all that is wrong."""
+    dataset = open_dataset(folder)
+    wrong = 0
+    for entry in tqdm(dataset.entries, disable=None):
+        try:
+            dataset.read(entry)
+        except DatasetError as error:
+            wrong += 1
+            print(error)
+    if wrong:
+        raise DatasetError(f"{folder}: {wrong} of {len(dataset.entries)} episodes cannot be used")
+    print(f"{folder}: {len(dataset.entries):,} episodes, all as the manifest says")
+
+
+def import_(source: Path, folder: Path) -> None:
+    """Copies foreign recordings into a dataset."""
+    paths = sorted(source.glob("*.npz"))
+    if not paths:
+        raise DatasetError(f"{source}: no .npz files there")
+    largest = max(int(read_recording(path).actions.max(initial=0)) for path in tqdm(paths, "reading", disable=None))
+    num_actions = NUM_ACTIONS.value or largest + 1
+    shape = read_recording(paths[0]).frames.shape[1:]
+    writer = DatasetWriter(folder, shape, num_actions)
+    for number, path in enumerate(tqdm(paths, "writing", disable=None)):
+        episode = read_recording(path)
+        check_episode(episode, num_actions, path)
+        if episode.frames.shape[1:] != shape:
+            raise DatasetError(f"{path}: frames {episode.frames.shape[1:]}, those of {paths[0].name} are {shape}")
+        writer.add(episode, number)
+    writer.close()
+    inspect(folder)
+
+
+def export(run: Path, folder: Path) -> None:
+    """Copies the steps of a run into a dataset."""
+    from edeline_jax.config import pour
+    from edeline_jax.envs import count_actions
+    from edeline_jax.training.folder import read_config
+
+    env = pour(read_config(run)).env
+    chunks = files(run / "replay") if (run / "replay").is_dir() else []
+    if not chunks:
+        raise DatasetError(f"{run / 'replay'}: the run has collected nothing")
+    frame_shape = (env.size, env.size, 3)
+    writer = DatasetWriter(folder, frame_shape, count_actions(env.id, env.size))
+    journal = Journal(run / "replay", env.num_envs, frame_shape)
+    for number, episode in tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None):
+        writer.add(episode, number)
+    writer.close()
+    inspect(folder)
+
+
+COMMANDS: dict[str, tuple[Callable, int]] = {
+    "inspect": (inspect, 1),
+    "validate": (validate, 1),
+    "import": (import_, 2),
+    "export": (export, 2),
+}
+
+
+if __name__ == "__main__":
+    command_line.run(main)

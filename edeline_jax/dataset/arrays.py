@@ -1,0 +1,127 @@
+"""Named arrays in one compressed `.npz` file: written whole or not at all, and checked before they are believed."""
+
+import contextlib
+import io
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from edeline_jax.errors import UserError, one_line
+
+Shape = tuple[int | None, ...]  # None: any length
+Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
+
+
+class DatasetError(UserError):
+    """A file of recorded experience that cannot be used; the message names the file and what is wrong with it."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when it is complete and on the disk.
+
+    Raises:
+      UserError: it could not be written; nothing is left of it.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name too
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}; make room and try again") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays by name; see `writing`."""
+    with writing(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays of a layout. Dimensions of None must agree with each other where they come first.
+
+    Raises:
+      DatasetError: the file is missing, damaged, does not have the given checksum, or holds something else.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    if crc32 is not None and zlib.crc32(content) != crc32:
+        raise DatasetError(f"{path}: damaged, or not the file that was listed (crc32 differs)")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            arrays = {name: _read_member(archive, name, *expected) for name, expected in layout.items()}
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on foreign bytes
+        raise DatasetError(f"{path}: {one_line(error)}") from error
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise DatasetError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
+    return arrays
+
+
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays in a file; raises DatasetError where it is no such file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except Exception as error:
+        raise DatasetError(f"{path}: {one_line(error)}") from error
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) -> np.ndarray:
+    if f"{name}.npy" not in archive.namelist():
+        raise ValueError(f"has no array {name!r}")
+    with archive.open(f"{name}.npy") as member:
+        found, fortran, found_dtype = _read_header(member)
+        # before a byte is read: a wrong header must not make us allocate what it claims
+        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
+        if not fits or not _castable(found_dtype, dtype):
+            raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
+        size = int(np.prod(found, dtype=object)) * found_dtype.itemsize
+        if size > archive.getinfo(f"{name}.npy").file_size:
+            raise ValueError(f"{name} is shorter than its header says")
+        data = member.read(size + 1)  # one more, so that the end is reached and the checksum compared
+    if len(data) != size:
+        raise ValueError(f"{name} holds {len(data)} bytes, its header says {size}")
+    array = np.frombuffer(data, found_dtype).reshape(found, order="F" if fortran else "C")
+    wanted = np.ascontiguousarray(array).astype(dtype, copy=False)
+    if wanted.dtype.kind == "i" and (wanted != array).any():
+        raise ValueError(f"{name} has values that do not fit {dtype}")
+    return wanted
+
+
+def _read_header(member: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    return np.lib.format.read_array_header_2_0(member)
+
+
+def _castable(found: np.dtype, wanted: str) -> bool:
+    """Frames must be bytes; numbers may come in other widths, flags as 0 and 1."""
+    kinds = {"u": "u", "i": "iu", "f": "fiu", "b": "biu"}
+    wanted_dtype = np.dtype(wanted)
+    return found.kind in kinds[wanted_dtype.kind] and (wanted_dtype.kind != "u" or found == wanted_dtype)
+
+
+def _words(shape: Shape) -> str:
+    return f"[{', '.join('any' if n is None else str(n) for n in shape)}]"
+
+
+def _lengths(arrays: Mapping[str, np.ndarray]) -> str:
+    return ", ".join(f"{name} {len(array)}" for name, array in arrays.items())

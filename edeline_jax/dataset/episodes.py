@@ -1,0 +1,167 @@
+"""The open format of recorded episodes.
+
+A folder with `manifest.json` and one compressed `.npz` per episode of T steps: `frames` uint8 [T, H, W, 3],
+`actions` int32 [T], `rewards` float32 [T], `ends` bool [T], `truncations` bool [T]. `actions[t]` was taken in
+`frames[t]`; `rewards[t]`, `ends[t]` (the episode was over) and `truncations[t]` (it was cut off by a time limit) came
+of it. An episode ends at its last step or was cut off there.
+
+The manifest lists the episodes in order of age and comes last: a folder without one is not a dataset.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edeline_jax.dataset.arrays import DatasetError, read_arrays, write_arrays, writing
+
+FORMAT, VERSION = "edeline-episodes", 1
+MANIFEST = "manifest.json"
+FILE_NAME = re.compile(r"[\w-]+\.npz")
+
+
+class Episode(NamedTuple):
+    """T consecutive steps; see the head of this file."""
+
+    frames: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    ends: np.ndarray
+    truncations: np.ndarray
+
+
+class Entry(NamedTuple):
+    """An episode in the manifest."""
+
+    file: str
+    steps: int
+    total_reward: float
+    crc32: int
+
+
+class Dataset(NamedTuple):
+    """A folder of episodes, as its manifest describes it."""
+
+    folder: Path
+    frame_shape: tuple[int, int, int]
+    num_actions: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of all episodes."""
+        return sum(entry.steps for entry in self.entries)
+
+    def read(self, entry: Entry) -> Episode:
+        """One episode, checked; raises DatasetError naming its file."""
+        path = self.folder / entry.file
+        arrays = read_arrays(path, layout(entry.steps, self.frame_shape), entry.crc32)
+        episode = Episode(**arrays)
+        check_episode(episode, self.num_actions, path)
+        return episode
+
+    def episodes(self) -> Iterator[Episode]:
+        """All of them, in order of age."""
+        return (self.read(entry) for entry in self.entries)
+
+
+def layout(steps: int | None, frame_shape: tuple[int | None, ...]) -> dict[str, tuple[tuple[int | None, ...], str]]:
+    """Names, shapes and dtypes of an episode's arrays."""
+    return {
+        "frames": ((steps, *frame_shape), "uint8"),
+        "actions": ((steps,), "int32"),
+        "rewards": ((steps,), "float32"),
+        "ends": ((steps,), "bool"),
+        "truncations": ((steps,), "bool"),
+    }
+
+
+def check_episode(episode: Episode, num_actions: int, path: Path) -> None:
+    """Raises DatasetError where values make no sense: what training would silently learn from otherwise."""
+    if len(episode.actions) == 0:
+        raise DatasetError(f"{path}: an episode of no steps")
+    if episode.actions.min() < 0 or episode.actions.max() >= num_actions:
+        found = f"{episode.actions.min()}..{episode.actions.max()}"
+        raise DatasetError(f"{path}: actions {found} outside of 0..{num_actions - 1}")
+    if not np.isfinite(episode.rewards).all():
+        raise DatasetError(f"{path}: rewards are not finite at step {np.flatnonzero(~np.isfinite(episode.rewards))[0]}")
+    over = episode.ends | episode.truncations
+    if over[:-1].any():
+        step = np.flatnonzero(over)[0]
+        raise DatasetError(f"{path}: goes on after its end at step {step}; split it into an episode per file")
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Reads and checks the manifest of a folder, not yet its episodes; raises DatasetError naming what is wrong."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DatasetError(
+            f"{folder}: no {MANIFEST}: not a dataset (make one with python -m edeline_jax.dataset import)"
+        )
+    try:
+        manifest = json.loads(path.read_text())
+        if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"expected {FORMAT} version {VERSION}")
+        height, width, channels = (_whole(n, 1, 4096) for n in manifest["frame_shape"])
+        entries = tuple(_entry(item) for item in manifest["episodes"])
+        dataset = Dataset(folder, (height, width, channels), _whole(manifest["num_actions"], 1, 2**16), entries)
+        if channels != 3 or not entries or len({entry.file for entry in entries}) < len(entries):
+            raise ValueError("needs frames of 3 channels and at least one episode, each listed once")
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise DatasetError(f"{path}: not a manifest of episodes ({' '.join(reason.split())[:200]})") from error
+    return dataset
+
+
+class DatasetWriter:
+    """Writes a new dataset into an empty or missing folder; `close` writes the manifest."""
+
+    def __init__(self, folder: Path, frame_shape: tuple[int, int, int], num_actions: int):
+        if folder.exists() and any(folder.iterdir()):
+            raise DatasetError(f"{folder}: not empty; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._frame_shape, self._num_actions = folder, frame_shape, num_actions
+        self._entries: dict[int, Entry] = {}
+
+    def add(self, episode: Episode, number: int) -> None:
+        """Writes an episode; `number` is its place in the order of age."""
+        path = self._folder / f"{number:06d}.npz"
+        check_episode(episode, self._num_actions, path)
+        arrays = {
+            name: np.asarray(x, dtype) for (name, (_, dtype)), x in zip(layout(None, ()).items(), episode, strict=True)
+        }
+        write_arrays(path, arrays)
+        total = float(episode.rewards.sum())
+        self._entries[number] = Entry(path.name, len(episode.actions), total, zlib.crc32(path.read_bytes()))
+
+    def close(self) -> Dataset:
+        """Writes the manifest and returns the dataset."""
+        entries = tuple(self._entries[number] for number in sorted(self._entries))
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "frame_shape": self._frame_shape,
+            "num_actions": self._num_actions,
+            "episodes": [entry._asdict() for entry in entries],
+        }
+        with writing(self._folder / MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+        return open_dataset(self._folder)
+
+
+def _entry(item: Any) -> Entry:
+    if not isinstance(item["file"], str) or not FILE_NAME.fullmatch(item["file"]):
+        raise ValueError(f"file must be the plain name of an .npz, got {str(item['file'])[:80]!r}")
+    return Entry(
+        item["file"], _whole(item["steps"], 1, 2**31 - 1), float(item["total_reward"]), _whole(item["crc32"], 0, 2**32)
+    )
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"expected a whole number in {low}..{high}, got {str(value)[:80]}")
+    return value

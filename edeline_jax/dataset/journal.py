@@ -1,0 +1,99 @@
+"""The steps of a run on disk, in the order in which they were taken: one file per chunk, nothing is written twice."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from edeline_jax.dataset.arrays import DatasetError, Layout, read_arrays, write_arrays
+from edeline_jax.dataset.episodes import Episode
+from edeline_jax.replay.buffer import Chunk
+
+_LOG = logging.getLogger(__name__)
+FILE_NAME = re.compile(r"(\d{9})-(\d{9})\.npz")
+
+
+class Journal:
+    """Chunks of S streams of steps, as `FIRST-STOP.npz`: positions FIRST .. STOP - 1 of every stream."""
+
+    def __init__(self, folder: Path, num_streams: int, frame_shape: tuple[int, ...]):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._num_streams, self._frame_shape = folder, num_streams, frame_shape
+
+    def append(self, chunk: Chunk, first: int) -> None:
+        """Writes a chunk that begins at position `first`; raises UserError where the disk does not take it."""
+        stop = first + chunk.actions.shape[1]
+        write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict())
+
+    def read(self, stop: int) -> Iterator[tuple[int, Chunk]]:
+        """First positions and chunks before `stop`; a damaged one is set aside with a warning, its steps are lost."""
+        for first, end, path in files(self._folder):
+            if end > stop:
+                continue
+            try:
+                yield first, Chunk(**read_arrays(path, self._layout(end - first)))
+            except DatasetError as error:
+                _LOG.warning("%s; set aside, steps %d to %d are left out", error, first, end - 1)
+                path.rename(path.with_suffix(".damaged"))
+
+    def discard_after(self, stop: int) -> None:
+        """Deletes what was written after position `stop`, and what was being written."""
+        for _, end, path in files(self._folder):
+            if end > stop:
+                path.unlink()
+        for path in self._folder.glob(".*.partial"):
+            path.unlink()
+
+    def _layout(self, num_steps: int) -> Layout:
+        flat = (self._num_streams, num_steps)
+        return {
+            "frames": ((*flat, *self._frame_shape), "uint8"),
+            "actions": (flat, "int32"),
+            "rewards": (flat, "float32"),
+            "ends": (flat, "bool"),
+            "truncations": (flat, "bool"),
+            "starts": (flat, "bool"),
+        }
+
+
+def files(folder: Path) -> list[tuple[int, int, Path]]:
+    """(first position, position after the last, path) of the chunks in a folder, in order."""
+    found = ((FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
+
+
+def episodes(journal: Journal, stop: int) -> Iterator[tuple[int, Episode]]:
+    """The episodes before position `stop` with their numbers in the order of age, each when its last step is read."""
+    count, position = 0, 0
+    parts: dict[int, tuple[int, list[Episode]]] = {}  # stream -> number and steps of its open episode
+    for first, chunk in journal.read(stop):
+        starts = chunk.starts.copy()
+        starts[:, 0] |= first != position  # after a gap nothing goes on
+        position = first + starts.shape[1]
+        for stream, step in sorted(np.argwhere(starts).tolist(), key=lambda place: (place[1], place[0])):
+            if stream in parts:
+                parts[stream][1].append(_slice(chunk, stream, _previous(starts[stream], step), step))
+                yield _join(*parts.pop(stream))
+            parts[stream] = count, []
+            count += 1
+        for stream, (_, slices) in parts.items():
+            slices.append(_slice(chunk, stream, _previous(starts[stream], starts.shape[1]), starts.shape[1]))
+    for stream in sorted(parts):
+        yield _join(*parts[stream])
+
+
+def _previous(starts: np.ndarray, step: int) -> int:
+    """The last start before `step`, or the chunk's beginning."""
+    before = np.flatnonzero(starts[:step])
+    return int(before[-1]) if before.size else 0
+
+
+def _slice(chunk: Chunk, stream: int, begin: int, stop: int) -> Episode:
+    arrays = (chunk.frames, chunk.actions, chunk.rewards, chunk.ends, chunk.truncations)
+    return Episode(*(x[stream, begin:stop] for x in arrays))
+
+
+def _join(number: int, slices: list[Episode]) -> tuple[int, Episode]:
+    return number, Episode(*(np.concatenate(parts) for parts in zip(*slices, strict=True)))

@@ -1,0 +1,50 @@
+"""What a run says of itself."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from edeline_jax.agent import Params, count_params
+from edeline_jax.config import Config
+from edeline_jax.replay.buffer import Replay
+from edeline_jax.training.progress import Progress, updates_in_epoch
+
+
+def introduction(config: Config, workdir: Path, mesh: Mesh, params: Params, replay: Replay) -> Iterator[str]:
+    """What runs, on what."""
+    devices = mesh.devices.ravel()
+    sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
+    replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
+    num_steps = replay.actions.size
+    yield f"edeline-jax: {config.env.id}, seed {config.seed}, in {workdir}"
+    yield f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
+    yield f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}"
+    yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB on the devices"
+
+
+def epoch_line(progress: Progress, updates: tuple[int, int], seconds_left: float) -> str:
+    """One line at the end of an epoch."""
+    return (
+        f"epoch {progress.epoch}: {progress.env_steps} steps, updates {updates[0]} + {updates[1]}, "
+        f"{_clock(progress.wall_time)} so far, about {_clock(seconds_left)} left"
+    )
+
+
+def seconds_left(config: Config, progress: Progress, seconds_per_update: Mapping[str, float]) -> float:
+    """The updates still to come at the given pace; collection and tests are not counted."""
+    steps_left = max(0, config.collection.num_steps_total - progress.env_steps)
+    collecting = 0 if progress.collection_is_through(config) else -(-steps_left // config.collection.steps_per_epoch)
+    epochs_left = collecting + config.training.num_final_epochs - progress.final_epochs
+    return sum(
+        seconds * updates_in_epoch(getattr(config, network).training, progress.epoch + 1 + number)
+        for network, seconds in seconds_per_update.items()
+        for number in range(epochs_left)
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes = int(np.ceil(seconds / 60))
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,70 @@
+"""A static dataset in place of collection."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from edeline_jax.config import Config, ConfigError
+from edeline_jax.dataset.episodes import Dataset, open_dataset
+from edeline_jax.envs import count_actions
+from edeline_jax.replay.buffer import EpisodeTable, Replay
+from edeline_jax.training.devices import REPLAY_SPEC
+
+
+def open_static_dataset(config: Config, num_devices: int) -> Dataset:
+    """The dataset of `collection.path_to_static_dataset`.
+
+    Raises:
+      DatasetError: it cannot be read.
+      ConfigError: it does not fit the config.
+    """
+    dataset = open_dataset(Path(config.collection.path_to_static_dataset))
+    size = config.env.size
+    if dataset.frame_shape != (size, size, 3):
+        raise ConfigError(f"config.env.size: {size}, but the frames of {dataset.folder} are {dataset.frame_shape}")
+    if config.env.id != "none" and count_actions(config.env.id, size) != dataset.num_actions:
+        raise ConfigError(
+            f"config.env.id: {config.env.id} has {count_actions(config.env.id, size)} actions, {dataset.folder} has "
+            f"{dataset.num_actions}; name the game it was recorded from, or none"
+        )
+    if len(dataset.entries) < num_devices:
+        raise ConfigError(
+            f"{dataset.folder}: {len(dataset.entries)} episodes cannot be spread over {num_devices} devices"
+        )
+    return dataset
+
+
+def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
+    """The dataset on the devices: each of D has one stream with every D-th episode in it.
+
+    Raises:
+      DatasetError: an episode cannot be read.
+    """
+    D = mesh.size
+    lengths = [sum(entry.steps for entry in dataset.entries[device::D]) for device in range(D)]
+    N, frame_size = max(lengths), int(np.prod(dataset.frame_shape))
+    frames = np.zeros((D, N, frame_size), np.uint8)
+    actions, rewards, ends = np.zeros((D, N), np.int32), np.zeros((D, N), np.float32), np.zeros((D, N), bool)
+    episodes, num_episodes = _table(dataset, D, N)
+    for number, episode in enumerate(dataset.episodes()):
+        row, device = divmod(number, D)
+        _, first, steps = episodes[device, row]
+        place = (device, slice(first, first + steps))
+        frames[place] = episode.frames.reshape(steps, frame_size)
+        actions[place], rewards[place], ends[place] = episode.actions, episode.rewards, episode.ends
+    replay = Replay(frames, actions, rewards, ends, episodes, num_episodes)
+    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, REPLAY_SPEC)), replay)
+
+
+def _table(dataset: Dataset, num_devices: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    tables = []
+    for device in range(num_devices):
+        starts = np.zeros((1, num_steps), bool)
+        lengths = [entry.steps for entry in dataset.entries[device::num_devices]]
+        starts[0, np.cumsum([0, *lengths[:-1]])] = True
+        table = EpisodeTable(1, num_steps)
+        table.record(starts[:, : sum(lengths)])
+        tables.append(table.arrays())
+    return tuple(np.concatenate(parts) for parts in zip(*tables, strict=True))
