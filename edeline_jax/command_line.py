@@ -27,7 +27,8 @@ def run(main: Callable[[Sequence[str]], None], check_flags: Callable[[], None] =
             sys.exit(f"error: {_mistake(error)}")
 
     def guarded(argv: Sequence[str]) -> None:
-        absl_logging.set_verbosity(absl_logging.ERROR)  # JAX and Orbax tell every step of theirs otherwise
+        absl_logging.set_verbosity(absl_logging.FATAL)  # JAX and Orbax tell every step; what fails they raise
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # reads beside one that failed, in Orbax
         logging.getLogger("edeline_jax").setLevel(logging.WARNING)
         try:
             main(argv)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_train import train
+from tests.runs import train
 
 
 @pytest.mark.slow
@@ -15,5 +15,5 @@ def test_a_policy_from_imagination_alone_beats_chance(tmp_path: Path) -> None:
     result = train(tmp_path, *shorter, config="configs/catch.py", timeout=3600)
     assert result.returncode == 0, result.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["num_games"] == 100 and summary["env_steps"] == 4_800
+    assert summary["num_games"] == 100 and summary["progress"]["env_steps"] == 4_800
     assert summary["return_mean"] > 0.0

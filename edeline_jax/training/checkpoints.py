@@ -1,8 +1,10 @@
 """Orbax checkpoints of a run: the full state but for the replay, and the agent's weights alone."""
 
 import contextlib
+import json
 import logging
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ class Checkpoints:
             "shapes": _shapes(state),
             "checksums": {name: int(x) for name, x in jax.device_get(_checksums(state)).items()},
         }
+        account["crc32"] = _crc32(account)
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), account=ocp.args.JsonSave(account))
         with self._reporting():
             self._states.save((self._states.latest_step() or 0) + 1, args=items, force=True)
@@ -104,6 +107,8 @@ class Checkpoints:
 
     def _read(self, number: int, state: Any) -> tuple[TrainState, Progress]:
         account = self._states.restore(number, args=ocp.args.Composite(account=ocp.args.JsonRestore())).account
+        if account.pop("crc32") != _crc32(account):
+            raise ValueError("its account is not what was saved")
         _refuse_other_shapes(account["shapes"], _shapes(state), self._states.directory / str(number))
         progress = Progress.from_json(account["progress"])
         restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(state))).state
@@ -146,6 +151,10 @@ def _checksums(tree: Any) -> dict[str, jax.Array]:
         return (words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1)).sum(dtype=jnp.uint32)
 
     return {jax.tree_util.keystr(path): checksum(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _crc32(account: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(account, sort_keys=True).encode())
 
 
 def _shapes(tree: Any) -> Shapes:

@@ -1,0 +1,73 @@
+"""The real entry points, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+TINY = "tests/tiny_config.py"
+
+
+def command(workdir: Path, *overrides: str, config: str = TINY) -> list[str]:
+    return [sys.executable, "-m", "edeline_jax.train", f"--config={config}", f"--workdir={workdir}", *overrides]
+
+
+def environment(devices: int = 1, **variables: str) -> dict[str, str]:
+    fixed = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+    return os.environ | fixed | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"} | variables
+
+
+def train(
+    workdir: Path, *overrides: str, config: str = TINY, devices: int = 1, timeout: int = 900, **popen: Any
+) -> subprocess.CompletedProcess:
+    env = popen.pop("env", environment(devices))
+    line = command(workdir, *overrides, config=config)
+    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, **popen)
+
+
+def start(workdir: Path, *overrides: str) -> subprocess.Popen:
+    """The same without waiting for it; its standard output is a pipe."""
+    line = command(workdir, *overrides)
+    return subprocess.Popen(
+        line, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def module(name: str, *arguments: object) -> subprocess.CompletedProcess:
+    line = [sys.executable, "-m", name, *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+
+
+def rows(workdir: Path) -> list[dict]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines() if line]
+
+
+def summary(workdir: Path) -> dict:
+    return json.loads((workdir / "summary.json").read_text())
+
+
+def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> None:
+    assert result.returncode == 1, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def write_recordings(folder: Path, lengths: list[int], seed: int = 0) -> None:
+    """Episodes as a user might have them: 20 x 20 frames, 3 actions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for i, length in enumerate(lengths):
+        np.savez(
+            folder / f"game_{i:02d}.npz",
+            frames=rng.integers(0, 256, (length, 20, 20, 3), dtype=np.uint8),
+            actions=rng.integers(0, 3, length),
+            rewards=rng.integers(-1, 2, length).astype(np.float64),
+            ends=np.arange(length) == length - 1,
+        )
