@@ -83,7 +83,9 @@ def main() -> None:
     net = rest[:, 1] - rest[:, 2]
     tenth = max(1, len(net) // 10)
     first, last = np.median(net[:tenth]), np.median(net[-tenth:])
-    print(f"{minutes:.0f} min: {first:.0f} MB after the first quarter, {last:.0f} MB at the end ({last / first - 1:+.1%})")
+    print(
+        f"{minutes:.0f} min: {first:.0f} MB after the first quarter, {last:.0f} MB at the end ({last / first - 1:+.1%})"
+    )
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ def open_dataset(folder: Path) -> Dataset:
         height, width, channels = (_whole(n, 1, 4096) for n in manifest["frame_shape"])
         entries = tuple(_entry(item) for item in manifest["episodes"])
         dataset = Dataset(folder, (height, width, channels), _whole(manifest["num_actions"], 1, 2**16), entries)
+        if manifest["num_steps"] != dataset.num_steps:
+            raise ValueError(f"lists {dataset.num_steps} steps, says {str(manifest['num_steps'])[:80]}")
         if channels != 3 or not entries or len({entry.file for entry in entries}) < len(entries):
             raise ValueError("needs frames of 3 channels and at least one episode, each listed once")
     except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
@@ -146,6 +148,7 @@ class DatasetWriter:
             "version": VERSION,
             "frame_shape": self._frame_shape,
             "num_actions": self._num_actions,
+            "num_steps": sum(entry.steps for entry in entries),
             "episodes": [entry._asdict() for entry in entries],
         }
         with writing(self._folder / MANIFEST) as file:

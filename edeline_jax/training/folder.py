@@ -34,6 +34,8 @@ class Workdir(NamedTuple):
 def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
     """Makes or opens the run's folder and writes the resolved config into it.
 
+    A run that has saved nothing yet is begun anew, whatever its config was.
+
     Args:
       name: the folder; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
       allowed: keys ("config.seed") that may change besides the free ones.
@@ -51,7 +53,7 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     except OSError as error:
         raise UserError(f"{folder}: cannot be used as --workdir ({error.strerror})") from error
     resolved = json.loads(json.dumps(to_dict(config)))
-    if (folder / CONFIG).exists():
+    if (folder / CONFIG).exists() and _has_learnt(folder):
         _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
     with writing(folder / CONFIG) as file:
         file.write(json.dumps(resolved, indent=2).encode() + b"\n")
@@ -73,6 +75,10 @@ def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
         return {} if old == new else {key: f"{_show(old)} -> {_show(new)}"}
     keys = dict.fromkeys([*old, *new])
     return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
+
+
+def _has_learnt(folder: Path) -> bool:
+    return any(path.name.isdigit() for kind in ("checkpoints", "agents") for path in (folder / kind).glob("*"))
 
 
 def _refuse_changes(

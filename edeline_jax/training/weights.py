@@ -9,6 +9,7 @@
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,7 +69,8 @@ def write_weights(path: Path, weights: Weights) -> None:
         from safetensors.numpy import save
 
         tensors = {name: np.asarray(x, order="C") for name, x in weights.tensors.items()}
-        _write(path, save(tensors, FORMAT | {"config": json.dumps(to_dict(weights.config))}))
+        config = json.dumps(to_dict(weights.config))
+        _write(path, save(tensors, FORMAT | {"config": config, "crc32": _crc32(tensors, config)}))
     elif path.suffix == "":
         _write_run(path, params, weights.config)
     else:
@@ -109,8 +111,19 @@ def _read_safetensors(path: Path) -> Weights:
         metadata = file.metadata() or {}
         if {key: metadata.get(key) for key in FORMAT} != FORMAT:
             raise ValueError("it was not written by edeline_jax.convert")
-        config = pour(json.loads(metadata["config"]))
-        return Weights({name: file.get_tensor(name) for name in file.keys()}, config)  # noqa: SIM118 (not a dict)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata["crc32"] != _crc32(tensors, metadata["config"]):
+            raise ValueError("damaged: its checksum differs")
+        return Weights(tensors, pour(json.loads(metadata["config"])))
+
+
+def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
+    """A checksum of names, shapes, values and config; the format itself has none."""
+    crc = zlib.crc32(config.encode())
+    for name in sorted(tensors):
+        crc = zlib.crc32(f"{name}{tensors[name].shape}".encode(), crc)
+        crc = zlib.crc32(np.asarray(tensors[name], order="C").tobytes(), crc)
+    return str(crc)
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:

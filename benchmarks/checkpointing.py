@@ -1,0 +1,91 @@
+"""What saving costs at paper size with 100,000 steps in the replay: seconds and bytes per epoch, and of a resume.
+
+    python -m benchmarks.checkpointing FOLDER
+
+Networks and replay are the paper's; the steps are real Breakout frames of a random policy, repeated. No training.
+"""
+
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from configs.atari import get_config
+from edeline_jax.agent import build_agent
+from edeline_jax.config import pour
+from edeline_jax.dataset.journal import Journal
+from edeline_jax.envs import make_env
+from edeline_jax.replay.buffer import Chunk
+from edeline_jax.training.checkpoints import Checkpoints
+from edeline_jax.training.collection import ReplayKeeper, empty_replay
+from edeline_jax.training.devices import make_mesh
+from edeline_jax.training.progress import Progress
+from edeline_jax.training.state import init_state
+
+STEPS_PER_EPOCH, CHUNKS, SAVES = 100, 1000, 5
+
+
+def breakout_chunk(num_steps: int) -> Chunk:
+    """Steps of a random policy."""
+    env = make_env("breakout", 1, 0, 64, True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
+    rng, frames, rewards, ends = np.random.default_rng(0), [env.reset()], [], []
+    for _ in range(num_steps):
+        transition = env.step(rng.integers(0, env.num_actions, 1))
+        frames.append(transition.obs)
+        rewards.append(transition.reward)
+        ends.append(transition.end)
+    frames, rewards, ends = (np.stack(x, 1) for x in (frames[:-1], rewards, ends))
+    starts = np.concatenate([np.ones((1, 1), bool), ends[:, :-1]], 1)
+    return Chunk(frames, np.zeros((1, num_steps), np.int32), rewards, ends, np.zeros_like(ends), starts)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def size(folder: Path) -> float:
+    """MB of the files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def main() -> None:
+    folder, config, mesh = Path(sys.argv[1]), pour(get_config("breakout")), make_mesh()
+    journal = Journal(folder / "replay", 1, (64, 64, 3))
+    recorded = breakout_chunk(10 * STEPS_PER_EPOCH)
+    parts = [jax.tree.map(lambda x, i=i: x[:, i * 100 : (i + 1) * 100], recorded) for i in range(10)]
+    times = [seconds(lambda i=i: journal.append(parts[i % 10], i * STEPS_PER_EPOCH)) for i in range(CHUNKS)]
+    print(f"journal: {statistics.median(times) * 1e3:.1f} ms and {size(folder / 'replay') / CHUNKS:.3f} MB per epoch")
+    print(f"journal of {CHUNKS * STEPS_PER_EPOCH:,} steps: {size(folder / 'replay'):.0f} MB")
+
+    state = jax.jit(functools.partial(init_state, build_agent(config, 4), config))(jax.random.key(0))
+    checkpoints = Checkpoints(folder, config.checkpointing)
+    blocking, background = [], []
+    for epoch in range(1, SAVES + 1):
+        blocking.append(seconds(lambda epoch=epoch: checkpoints.save(state, Progress(epoch=epoch))))
+        background.append(seconds(checkpoints.wait))
+    newest = size(folder / "checkpoints" / str(SAVES))
+    print(
+        f"state: {statistics.median(blocking[1:]):.2f} s in the way of training, then {statistics.median(background):.2f} s"
+    )
+    print(f"state: {newest:.0f} MB; two are kept")
+
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state)
+    print(f"resume: state {seconds(lambda: checkpoints.restore(shapes)):.1f} s", end=", ")
+    keeper = ReplayKeeper(config, mesh, journal)
+    fill = seconds(
+        lambda: keeper.restore(empty_replay(config, mesh), CHUNKS * STEPS_PER_EPOCH).frames.block_until_ready()
+    )
+    print(f"replay of 100,000 steps {fill:.1f} s")
+    checkpoints.close()
+
+
+if __name__ == "__main__":
+    main()

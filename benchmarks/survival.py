@@ -1,0 +1,151 @@
+"""Kills a small run with SIGKILL again and again, and looks at what is left.
+
+    python -m benchmarks.survival FOLDER [KILLS]
+
+A third of the kills each come while a checkpoint is written, while a file of the journal is written, and at a random
+moment. Every start must lose at most one epoch; the run must end with the counts of its schedule, and every file that
+is left must be readable.
+"""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orbax.checkpoint as ocp
+
+ROOT = Path(__file__).parent.parent
+EPOCHS = 41
+STEPS = 80 + 40 * (EPOCHS - 1)
+COMMAND = (
+    sys.executable,
+    "-m",
+    "edeline_jax.train",
+    "--config=tests/tiny_config.py",
+    f"--config.collection.num_steps_total={STEPS}",
+    "--config.training.num_final_epochs=0",
+    "--config.evaluation.every=1000",
+)
+WRITES = {"checkpoint": "checkpoints/*orbax-checkpoint-tmp*", "journal": "replay/.*.partial"}
+
+
+class Kill(NamedTuple):
+    """One start of the run and its end: epochs finished before it, after which it went on, and at the kill."""
+
+    moment: str
+    before: int
+    resumed: int
+    after: int
+
+
+def survive(workdir: Path, kills: int, seed: int) -> list[Kill]:
+    """Starts and kills a run `kills` times, lets it end, and checks everything; raises AssertionError."""
+    draw, history, reached = random.Random(seed), [], 0
+    for number in range(kills):
+        moment = ("anywhere", "checkpoint", "journal")[number % 3]
+        resumed, after, ended = _start(workdir, moment, draw)
+        assert not ended, f"the run ended before kill {number}"
+        assert resumed >= reached - 1, f"lost more than one epoch: {reached} before, resumed after {resumed}"
+        history.append(Kill(moment, reached, resumed, after))
+        reached = max(resumed, after)
+    resumed, _, ended = _start(workdir, "never", draw)
+    assert ended and resumed >= reached - 1
+    check_counts(workdir)
+    check_files(workdir)
+    return history
+
+
+def check_counts(workdir: Path) -> None:
+    """The counters of the whole schedule, as if nothing had happened."""
+    summary = json.loads((workdir / "summary.json").read_text())
+    counts = summary["progress"]["epoch"], summary["progress"]["env_steps"]
+    updates = summary["world_model_updates"], summary["actor_critic_updates"]
+    assert counts == (EPOCHS, STEPS), counts
+    assert updates == (3 + 2 * (EPOCHS - 1),) * 2, updates
+
+
+def check_files(workdir: Path) -> None:
+    """Every checkpoint, journal file and metric can be read, and nothing half-written lies about."""
+    for path in (workdir / "replay").iterdir():
+        with np.load(path) as chunk:
+            assert all(chunk[name].size for name in chunk.files), path
+    for path in (workdir / "checkpoints").iterdir():
+        if path.is_dir():
+            with ocp.StandardCheckpointer() as checkpointer:
+                assert checkpointer.restore(path / "state"), path
+    for path in (workdir / "agents").iterdir():
+        if path.is_dir():
+            with ocp.StandardCheckpointer() as checkpointer:
+                assert checkpointer.restore(path / "default"), path
+    assert all(json.loads(line) for line in _whole_lines(workdir / "metrics.jsonl"))
+    assert not (workdir / "set_aside").exists()
+
+
+def _start(workdir: Path, moment: str, draw: random.Random) -> tuple[int, int, bool]:
+    """One start: the epoch after which it resumed, the last that it finished, and whether the run ended by itself."""
+    command = [*COMMAND, f"--workdir={workdir}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    output: list[str] = []
+    reader = threading.Thread(target=lambda: output.extend(process.stdout), daemon=True)
+    reader.start()
+    if moment != "never":
+        _wait(process, output, workdir, moment, draw)
+        process.kill()
+    status = process.wait()
+    reader.join()
+    assert status in (0, -9), process.stderr.read()
+    text = "".join(output)
+    resumed = [int(epoch) - (where == "in") for where, epoch in re.findall(r"resumed (in|after) epoch (\d+)", text)]
+    finished = [int(epoch) for epoch in re.findall(r"^epoch (\d+):", text, re.M)]
+    return (resumed or [0])[-1], (finished or [0])[-1], status == 0
+
+
+def _wait(process: subprocess.Popen, output: list[str], workdir: Path, moment: str, draw: random.Random) -> None:
+    deadline = time.monotonic() + draw.uniform(3, 25)
+    skip = draw.randrange(3)  # not always the first write that is seen
+    while process.poll() is None:
+        if moment == "anywhere" and time.monotonic() > deadline:
+            return
+        if moment != "anywhere" and _training(output) and any(_matches(workdir, WRITES[moment])):
+            if skip == 0:
+                time.sleep(draw.uniform(0, 0.02))
+                return
+            skip -= 1
+            time.sleep(0.2)
+        time.sleep(0.0005)
+
+
+def _training(output: list[str]) -> bool:
+    return any(line.startswith("epoch") or line.startswith("actor_critic") for line in output)
+
+
+def _matches(workdir: Path, pattern: str) -> Iterator[Path]:
+    try:
+        yield from workdir.glob(pattern)
+    except OSError:  # a folder that is renamed while it is listed
+        return
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def main() -> None:
+    os.environ |= {"JAX_PLATFORMS": "cpu"}
+    kills = int(sys.argv[2]) if len(sys.argv) > 2 else 20
+    begin = time.monotonic()
+    for kill in survive(Path(sys.argv[1]), kills, seed=0):
+        print(kill)
+    print(f"{kills} kills survived, all counts right, all files readable, {time.monotonic() - begin:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

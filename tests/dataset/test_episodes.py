@@ -1,0 +1,131 @@
+"""The open episode format and its command line."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from edeline_jax.dataset.arrays import DatasetError
+from edeline_jax.dataset.episodes import DatasetWriter, Episode, open_dataset
+from edeline_jax.training.devices import make_mesh
+from edeline_jax.training.static import load_replay
+from tests.runs import assert_one_line_error, module, summary, train, write_recordings
+
+LENGTHS = [9, 14, 5, 20, 8]
+
+
+def episode(length: int, seed: int = 0) -> Episode:
+    rng = np.random.default_rng(seed)
+    last = np.arange(length) == length - 1
+    return Episode(
+        rng.integers(0, 256, (length, 6, 8, 3), dtype=np.uint8),
+        rng.integers(0, 4, length).astype(np.int32),
+        rng.normal(size=length).astype(np.float32),
+        last,
+        np.zeros(length, bool),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    writer = DatasetWriter(tmp_path / "data", (6, 8, 3), 4)
+    for number in (2, 0, 1):  # in any order
+        writer.add(episode(LENGTHS[number], number), number)
+    writer.close()
+    return tmp_path / "data"
+
+
+def test_what_was_written_is_read_in_order_of_age(folder: Path) -> None:
+    dataset = open_dataset(folder)
+    assert (dataset.frame_shape, dataset.num_actions, dataset.num_steps) == ((6, 8, 3), 4, sum(LENGTHS[:3]))
+    for number, got in enumerate(dataset.episodes()):
+        jax.tree.map(np.testing.assert_array_equal, got, episode(LENGTHS[number], number))
+
+
+def test_every_device_gets_whole_episodes(tmp_path: Path) -> None:
+    writer = DatasetWriter(tmp_path / "data", (6, 8, 3), 4)
+    for number, length in enumerate(LENGTHS):
+        writer.add(episode(length, number), number)
+    replay = load_replay(writer.close(), make_mesh())  # 4 devices
+    for number, length in enumerate(LENGTHS):
+        row, device = divmod(number, 4)
+        stream, first, steps = np.asarray(replay.episodes)[device, row]
+        assert (stream, steps) == (0, length)
+        expected, place = episode(length, number), slice(first, first + length)
+        np.testing.assert_array_equal(replay.frames[device, place], expected.frames.reshape(length, -1))
+        np.testing.assert_array_equal(replay.ends[device, place], expected.ends)
+    assert replay.num_episodes.tolist() == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e._replace(actions=e.actions + 4), r"000003.npz: actions 4\.\.7 outside of 0\.\.3"),
+        (lambda e: e._replace(rewards=e.rewards * np.nan), "rewards are not finite at step 0"),
+        (lambda e: e._replace(ends=np.ones(9, bool)), "goes on after its end at step 0"),
+        (lambda e: Episode(*(x[:0] for x in e)), "an episode of no steps"),
+    ],
+)
+def test_episodes_that_make_no_sense_are_not_written(tmp_path: Path, change, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        DatasetWriter(tmp_path / "data", (6, 8, 3), 4).add(change(episode(9)), 3)
+
+
+def test_damage_is_named(folder: Path) -> None:
+    path = folder / "000001.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    dataset = open_dataset(folder)
+    with pytest.raises(DatasetError, match=r"000001\.npz: damaged, or not the file that was listed"):
+        list(dataset.episodes())
+    result = module("edeline_jax.dataset", "validate", folder)
+    assert result.returncode == 1 and "000001.npz: damaged" in result.stdout
+    assert "1 of 3 episodes cannot be used" in result.stderr
+
+
+def test_import_inspect_validate_and_train_on_it(tmp_path: Path) -> None:
+    """The README's example: from a folder of recordings to a world model, without an environment."""
+    write_recordings(tmp_path / "recordings", LENGTHS)
+    result = module("edeline_jax.dataset", "import", tmp_path / "recordings", tmp_path / "data", "--num_actions=4")
+    assert result.returncode == 0, result.stderr
+    assert f"5 episodes, {sum(LENGTHS)} steps" in result.stdout and "actions: 4" in result.stdout
+    assert module("edeline_jax.dataset", "inspect", tmp_path / "data").stdout == result.stdout
+    assert module("edeline_jax.dataset", "validate", tmp_path / "data").returncode == 0
+    fixed = [f"--config.collection.path_to_static_dataset={tmp_path / 'data'}", "--config.env.id=none"]
+    alone = ["--config.actor_critic.training.start_after_epochs=100", "--config.training.num_final_epochs=2"]
+    result = train(tmp_path / "run", *fixed, *alone)
+    assert result.returncode == 0, result.stderr
+    end = summary(tmp_path / "run")
+    assert (end["world_model_updates"], end["actor_critic_updates"]) == (5, 0)
+    assert (tmp_path / "run" / "report" / "imagination.gif").exists() and "return_mean" not in end
+    assert_one_line_error(
+        train(tmp_path / "other", *fixed, "--config.env.size=40"), "config.env.size: 40", "(20, 20, 3)"
+    )
+    wrong_game = train(tmp_path / "other", fixed[0], "--config.env.id=catch")
+    assert_one_line_error(wrong_game, "catch has 3 actions", "has 4")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"frames": np.zeros((3, 4, 4, 3), np.float32)}, "frames is float32 (3, 4, 4, 3), expected uint8"),
+        ({"actions": np.zeros(4, int)}, "arrays of different lengths"),
+        ({"actions": np.array([0.5, 1, 1])}, "actions is float64 (3,), expected int32"),
+        ({"rewards": None}, "has no array 'rewards'"),
+    ],
+)
+def test_foreign_recordings_that_do_not_fit_are_named(tmp_path: Path, arrays: dict, message: str) -> None:
+    good = {"frames": np.zeros((3, 4, 4, 3), np.uint8), "actions": np.zeros(3, int), "rewards": np.zeros(3)}
+    np.savez(tmp_path / "a.npz", **{name: x for name, x in (good | arrays).items() if x is not None})
+    result = module("edeline_jax.dataset", "import", tmp_path, tmp_path / "data")
+    assert_one_line_error(result, "a.npz", message)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_manifest_cannot_point_outside_of_its_folder(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["episodes"][0]["file"] = "../000000.npz"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError, match=r"manifest\.json: .*file must be the plain name"):
+        open_dataset(folder)
