@@ -25,7 +25,7 @@ from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.collection import ReplayKeeper, empty_replay
 from edeline_jax.training.devices import make_mesh
 from edeline_jax.training.progress import Progress
-from edeline_jax.training.state import init_state
+from edeline_jax.training.state import TrainState, init_state
 
 STEPS_PER_EPOCH, CHUNKS, SAVES = 100, 1000, 5
 
@@ -42,6 +42,13 @@ def breakout_chunk(num_steps: int) -> Chunk:
     frames, rewards, ends = (np.stack(x, 1) for x in (frames[:-1], rewards, ends))
     starts = np.concatenate([np.ones((1, 1), bool), ends[:, :-1]], 1)
     return Chunk(frames, np.zeros((1, num_steps), np.int32), rewards, ends, np.zeros_like(ends), starts)
+
+
+def noisy(state: TrainState) -> TrainState:
+    """As after some training: fresh optimizer moments are zeros, which take no space on the disk."""
+    rng = np.random.default_rng(0)
+    rest = state._replace(key=None)
+    return jax.tree.map(lambda x: x + rng.normal(size=x.shape).astype(x.dtype), rest)._replace(key=state.key)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -64,16 +71,15 @@ def main() -> None:
     print(f"journal: {statistics.median(times) * 1e3:.1f} ms and {size(folder / 'replay') / CHUNKS:.3f} MB per epoch")
     print(f"journal of {CHUNKS * STEPS_PER_EPOCH:,} steps: {size(folder / 'replay'):.0f} MB")
 
-    state = jax.jit(functools.partial(init_state, build_agent(config, 4), config))(jax.random.key(0))
+    state = noisy(jax.jit(functools.partial(init_state, build_agent(config, 4), config))(jax.random.key(0)))
     checkpoints = Checkpoints(folder, config.checkpointing)
     blocking, background = [], []
     for epoch in range(1, SAVES + 1):
         blocking.append(seconds(lambda epoch=epoch: checkpoints.save(state, Progress(epoch=epoch))))
         background.append(seconds(checkpoints.wait))
     newest = size(folder / "checkpoints" / str(SAVES))
-    print(
-        f"state: {statistics.median(blocking[1:]):.2f} s in the way of training, then {statistics.median(background):.2f} s"
-    )
+    blocked, rest = statistics.median(blocking[1:]), statistics.median(background)
+    print(f"state: {blocked:.2f} s in the way of training, then {rest:.2f} s beside it")
     print(f"state: {newest:.0f} MB; two are kept")
 
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
