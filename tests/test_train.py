@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.runs import rows, summary, train
+from tests.runs import assert_one_line_error, module, rows, summary, train
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,33 @@ def test_model_free_learning_uses_real_steps(tmp_path: Path) -> None:
     assert not (tmp_path / "report" / "imagination.png").exists()
 
 
-def test_evaluation_only(tmp_path: Path) -> None:
-    result = train(tmp_path, "--config.training.should=False")
+def test_what_a_run_learnt_can_be_taken_along_and_tested(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """run -> file -> run -> file, then a test of the agent in a folder of its own."""
+    export, again = tmp_path / "agent.safetensors", tmp_path / "again.safetensors"
+    for source, target in ((finished[0], export), (export, tmp_path / "run"), (tmp_path / "run", again)):
+        result = module("edeline_jax.convert", source, target)
+        assert result.returncode == 0 and f"{source} -> {target}" in result.stdout, result.stderr
+    assert export.read_bytes() == again.read_bytes()
+    result = train(
+        tmp_path / "test", "--config.training.should=False", f"--config.initialization.path_to_ckpt={export}"
+    )
     assert result.returncode == 0, result.stderr
-    assert summary(tmp_path)["progress"]["epoch"] == 0
+    assert summary(tmp_path / "test")["progress"]["epoch"] == 0 and summary(tmp_path / "test")["num_games"] == 6
+    lines = [rows(workdir)[-1] for workdir in (finished[0], tmp_path / "test")]
+    errors = [line["test_world_model/pixel_error"] for line in lines]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)  # the same model on other games
+
+
+def test_a_conversion_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "agent.pt").write_bytes(b"")
+    assert_one_line_error(module("edeline_jax.convert", tmp_path / "agent.pt"), "usage")
+    assert_one_line_error(module("edeline_jax.convert", tmp_path / "no", tmp_path / "a.pt"), "no such file or folder")
+
+
+def test_what_a_run_collected_can_be_exported(finished: tuple[Path, str], tmp_path: Path) -> None:
+    result = module("edeline_jax.dataset", "export", finished[0], tmp_path / "data")
+    assert result.returncode == 0 and "160 steps" in result.stdout, result.stderr
+    assert module("edeline_jax.dataset", "validate", tmp_path / "data").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, config: Checkpointing):
-        self._workdir = workdir
+        self._workdir, self._questions = workdir, 0
         self._states = _manager(workdir / "checkpoints", keep=config.num_states_to_keep)
         self._agents = _manager(workdir / "agents", keep=config.num_agents_to_keep)
 
@@ -89,9 +89,13 @@ class Checkpoints:
         number = self._states.latest_step()
         return None if number is None else self._workdir / "checkpoints" / str(number)
 
-    def reached_preemption(self, progress: Progress, updates: tuple[int, int]) -> bool:
-        """Whether the cluster's scheduler announced an end (through Orbax), agreed upon by all processes."""
-        return self._states.reached_preemption(progress.env_steps + sum(updates))
+    def reached_preemption(self) -> bool:
+        """Whether the cluster's scheduler announced an end (through JAX's pre-emption service, as Orbax reads it).
+
+        Processes agree on a number of calls to come, so each must call this equally often.
+        """
+        self._questions += 1
+        return self._states.reached_preemption(self._questions)
 
     def wait(self) -> None:
         """Until everything is on the disk."""

@@ -55,8 +55,9 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     resolved = json.loads(json.dumps(to_dict(config)))
     if (folder / CONFIG).exists() and _has_learnt(folder):
         _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
-    with writing(folder / CONFIG) as file:
-        file.write(json.dumps(resolved, indent=2).encode() + b"\n")
+    if config.training.should or not (folder / CONFIG).exists():  # a look at a run does not change it
+        with writing(folder / CONFIG) as file:
+            file.write(json.dumps(resolved, indent=2).encode() + b"\n")
     return Workdir(folder, lock)
 
 

@@ -179,7 +179,7 @@ class Run:
 
     def _breathe(self) -> None:
         """Between two dispatches: ends the run if somebody asked for it."""
-        if self._interruption.requested or self.checkpoints.reached_preemption(self.progress, self.updates):
+        if self._interruption.requested or self.checkpoints.reached_preemption():
             raise Interrupted
 
     def _collect(self) -> None:

@@ -29,7 +29,7 @@ def is_finished(workdir: Path, config: Config) -> bool:
         return False
     try:
         counters = json.loads(path.read_text())["progress"]
-        return Progress.from_json(counters).schedule_is_through(config) or not config.training.should
+        return Progress.from_json(counters).schedule_is_through(config) and config.training.should
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not the summary of a run ({one_line(error)}); delete it to test again") from error
 

@@ -3,6 +3,9 @@
 import functools
 import logging
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -17,6 +20,7 @@ from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState, init_state
 from tests.mutations import mutated
+from tests.runs import ROOT, environment
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
@@ -90,6 +94,32 @@ def test_a_save_takes_a_copy(tmp_path: Path) -> None:
     spoil((mine.world_model, mine.actor_critic, mine.rollout))
     checkpoints.close()
     assert_equal(restored(tmp_path)[0], state(4))
+
+
+PREEMPTED = """
+import socket, sys, time, jax
+with socket.socket() as free:
+    free.bind(("localhost", 0))
+    port = free.getsockname()[1]
+jax.distributed.initialize(f"localhost:{port}", 1, 0)
+from pathlib import Path
+from tests.training.test_checkpoints import KEEP, Checkpoints
+checkpoints = Checkpoints(Path(sys.argv[1]), KEEP)
+assert not checkpoints.reached_preemption()
+print("training", flush=True)
+while not checkpoints.reached_preemption():
+    time.sleep(0.02)
+print("preempted", flush=True)
+"""
+
+
+def test_the_pre_emption_service_of_a_cluster_is_heard(tmp_path: Path) -> None:
+    """It takes SIGTERM for an announcement, as cluster schedulers send it."""
+    line = [sys.executable, "-c", PREEMPTED, str(tmp_path)]
+    process = subprocess.Popen(line, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "training\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[0] == "preempted\n"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
