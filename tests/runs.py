@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,11 +22,18 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
 
 
 def train(
-    workdir: Path, *overrides: str, config: str = TINY, devices: int = 1, timeout: int = 900, **popen: Any
+    workdir: Path,
+    *overrides: str,
+    config: str = TINY,
+    devices: int = 1,
+    timeout: int = 900,
+    before: tuple[str, ...] = (),
+    variables: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess:
-    env = popen.pop("env", environment(devices))
-    line = command(workdir, *overrides, config=config)
-    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, **popen)
+    """`before` is a command that runs ours, `variables` go into its environment."""
+    line = [*before, *command(workdir, *overrides, config=config)]
+    env = environment(devices, **(variables or {}))
+    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout)
 
 
 def start(workdir: Path, *overrides: str) -> subprocess.Popen:

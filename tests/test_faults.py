@@ -2,14 +2,13 @@
 
 import fcntl
 import os
-import resource
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.runs import assert_one_line_error, environment, rows, summary, train
+from tests.runs import assert_one_line_error, rows, summary, train
 
 MORE = "--config.training.num_final_epochs=2"
 
@@ -30,8 +29,7 @@ def numbers(workdir: Path) -> list[int]:
 def test_a_full_disk_stops_with_one_line_and_earlier_checkpoints_intact(workdir: Path) -> None:
     """A limit on the size of a file stands for the disk: the arrays of a state no longer fit, small files do."""
     before = numbers(workdir)
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731 (runs in the child)
-    result = train(workdir, MORE, preexec_fn=limit, env=environment(JAX_ENABLE_COMPILATION_CACHE="false"))
+    result = train(workdir, MORE, before=("bash", "-c", 'ulimit -f 100 && exec "$@"', "limited"))  # 100 KiB
     assert_one_line_error(result, "File too large", "earlier checkpoints are intact", "make room")
     assert numbers(workdir) == before
     assert not list(workdir.rglob("*.partial"))
@@ -59,7 +57,7 @@ def test_an_unreachable_wandb_neither_stops_nor_slows_a_run(tmp_path: Path) -> N
     """Nothing listens on port 9."""
     variables = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}
     begin = time.monotonic()
-    result = train(tmp_path, "--config.wandb.mode=online", env=environment(**variables))
+    result = train(tmp_path, "--config.wandb.mode=online", variables=variables)
     assert result.returncode == 0, result.stderr
     assert summary(tmp_path)["world_model_updates"] == 9
     assert time.monotonic() - begin < 200
@@ -73,7 +71,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path: P
     )
     assert_one_line_error(result, "loss_", "of the world_model not finite in update 2, epoch 1", "none was saved")
     with np.load(tmp_path / "not_finite_world_model_2.npz") as batch:
-        assert batch["frames"].shape == (1, 4, 10, 20, 20, 3) and np.abs(batch["frames"]).max() <= 1
+        assert batch["frames"].shape == (1, 4, 10, 20, 20, 3) and np.abs(batch["frames"]).max() < 1.001
         assert batch["mask"].any() and set(np.unique(batch["actions"])) <= {0, 1, 2}
 
 

@@ -70,6 +70,17 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(dataset: 
     assert expected["['world_model']['updates']"] == 62
 
 
+def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
+    """The README's example, without an environment and without an agent."""
+    alone = ["--config.actor_critic.training.start_after_epochs=100", "--config.training.num_final_epochs=2"]
+    fixed = [f"--config.collection.path_to_static_dataset={dataset}", "--config.env.id=none"]
+    result = train(tmp_path, *fixed, *alone)
+    assert result.returncode == 0, result.stderr
+    end = summary(tmp_path)
+    assert (end["world_model_updates"], end["actor_critic_updates"]) == (5, 0)
+    assert (tmp_path / "report" / "imagination.gif").exists() and "return_mean" not in end
+
+
 def test_sigterm_in_collection_in_an_update_and_in_a_save(tmp_path: Path) -> None:
     """One run, stopped three times; at its end the counters are those of the schedule."""
     long = [*COLLECT_LONG, "--config.collection.num_steps_total=2040", "--config.training.num_final_epochs=0"]

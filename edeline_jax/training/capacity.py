@@ -1,20 +1,19 @@
 """Whether a config fits into the memory at hand, asked before anything is allocated."""
 
 import os
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from edeline_jax.config import Config, ConfigError
-from edeline_jax.replay.buffer import Replay
-from edeline_jax.training.state import TrainState
+from edeline_jax.config import ConfigError
 
 
-def check_capacity(config: Config, state: TrainState, replay: Replay, mesh: Mesh) -> None:
+def check_capacity(state: Any, replay: Any, mesh: Mesh) -> None:
     """Raises ConfigError where parameters, optimizers and replay alone are too large for a device.
 
     Args:
-      state, replay: global shapes; the replay is spread over the devices, the state is on each.
+      state, replay: trees of global shapes; the replay is spread over the devices, the state is on each.
     """
     memory = _device_memory(mesh)
     state_bytes, replay_bytes = _size(state), _size(replay) / mesh.size
@@ -33,5 +32,5 @@ def _device_memory(mesh: Mesh) -> float:
     return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(mesh.local_devices)
 
 
-def _size(tree: object) -> float:
+def _size(tree: Any) -> float:
     return float(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)))

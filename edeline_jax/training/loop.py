@@ -38,7 +38,7 @@ from edeline_jax.training.player import Player
 from edeline_jax.training.programs import build_programs
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState, init_state
-from edeline_jax.training.static import load_replay, open_static_dataset
+from edeline_jax.training.static import load_replay, open_static_dataset, replay_shapes
 
 Say = Callable[[str], None]
 
@@ -67,7 +67,7 @@ class Run:
     def _begin(self, key: jax.Array) -> None:
         init = functools.partial(init_state, self.agent, self.config)
         shapes = jax.eval_shape(init, key)
-        check_capacity(self.config, shapes, jax.eval_shape(lambda: empty_replay(self.config, self.mesh)), self.mesh)
+        check_capacity(shapes, self._replay_shapes(), self.mesh)
         state_shardings = shardings(self.mesh, STATE_SPEC, shapes)
         self.checkpoints = Checkpoints(self.workdir, self.config.checkpointing)
         restored = self.checkpoints.restore(
@@ -81,6 +81,11 @@ class Run:
     def _fresh_state(self, init: Callable, key: jax.Array, state_shardings: TrainState) -> TrainState:
         state = jax.jit(init, out_shardings=state_shardings)(key)
         return with_initial_weights(state, self.config)
+
+    def _replay_shapes(self) -> Replay:
+        if self.dataset is not None:
+            return replay_shapes(self.dataset, self.mesh.size)
+        return jax.eval_shape(lambda: empty_replay(self.config, self.mesh))
 
     def _load_replay(self) -> Replay:
         if self.dataset is not None:

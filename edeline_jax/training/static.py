@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 from edeline_jax.config import Config, ConfigError
 from edeline_jax.dataset.episodes import Dataset, open_dataset
 from edeline_jax.envs import count_actions
-from edeline_jax.replay.buffer import EpisodeTable, Replay
+from edeline_jax.replay.buffer import EpisodeTable, Replay, init_replay
 from edeline_jax.training.devices import REPLAY_SPEC
 
 
@@ -34,6 +34,12 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
             f"{dataset.folder}: {len(dataset.entries)} episodes cannot be spread over {num_devices} devices"
         )
     return dataset
+
+
+def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
+    """Shapes of the dataset on the devices."""
+    longest = max(sum(entry.steps for entry in dataset.entries[d::num_devices]) for d in range(num_devices))
+    return jax.eval_shape(lambda: init_replay(num_devices, longest, int(np.prod(dataset.frame_shape)), num_devices))
 
 
 def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
