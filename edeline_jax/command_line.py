@@ -1,8 +1,10 @@
 """What the entry points share: flags, and every complaint on one line."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -27,15 +29,35 @@ def run(main: Callable[[Sequence[str]], None], check_flags: Callable[[], None] =
             sys.exit(f"error: {_mistake(error)}")
 
     def guarded(argv: Sequence[str]) -> None:
-        absl_logging.set_verbosity(absl_logging.FATAL)  # JAX and Orbax tell every step; what fails they raise
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # reads beside one that failed, in Orbax
-        logging.getLogger("edeline_jax").setLevel(logging.WARNING)
+        _quieten_libraries()
         try:
             main(argv)
         except UserError as error:
-            sys.exit(f"error: {error}")
+            print(f"error: {error}", file=sys.stderr)
+            _leave()
 
     app.run(guarded, flags_parser=parse)
+
+
+def _leave() -> None:
+    """Ends the process with status 1 and without a teardown, in which Orbax's abandoned writes would complain."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _quieten_libraries() -> None:
+    """JAX and Orbax tell every step, and what fails they raise; nothing else of theirs is for our users."""
+    absl_logging.set_verbosity(absl_logging.FATAL)
+    logging.getLogger("edeline_jax").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's reads and writes beside one that failed,
+    default = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:  # and those that answer when their event loop is gone
+        if str(unraisable.exc_value) != "Event loop is closed":
+            default(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _mistake(error: Exception) -> str:
