@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,10 +51,11 @@ def _quieten_libraries() -> None:
     """JAX and Orbax tell every step, and what fails they raise; nothing else of theirs is for our users."""
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("edeline_jax").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's reads and writes beside one that failed,
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's reads and writes beside one that failed
+    warnings.filterwarnings("ignore", "Error writing persistent compilation cache")  # a full disk, told elsewhere
     default = sys.unraisablehook
 
-    def hook(unraisable: Any) -> None:  # and those that answer when their event loop is gone
+    def hook(unraisable: Any) -> None:  # the same, answering when their event loop is gone
         if str(unraisable.exc_value) != "Event loop is closed":
             default(unraisable)
 
