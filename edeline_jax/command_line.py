@@ -52,7 +52,7 @@ def _quieten_libraries() -> None:
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("edeline_jax").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's reads and writes beside one that failed
-    warnings.filterwarnings("ignore", "Error writing persistent compilation cache")  # a full disk, told elsewhere
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it compiles then
     default = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:  # the same, answering when their event loop is gone
