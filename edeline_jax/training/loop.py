@@ -164,6 +164,7 @@ class Run:
                 self._collect()
             for network in ("world_model", "actor_critic"):
                 self._train(network)
+        self.checkpoints.wait()  # for the save of the epoch before: at most one finished epoch is not on the disk
         paces = {name: program.seconds_per_update for name, program in self.programs.items()}
         self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, paces)))
         if self.progress.epoch % self.config.evaluation.every == 0:
