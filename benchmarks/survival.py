@@ -77,14 +77,10 @@ def check_files(workdir: Path) -> None:
     for path in (workdir / "replay").iterdir():
         with np.load(path) as chunk:
             assert all(chunk[name].size for name in chunk.files), path
-    for path in (workdir / "checkpoints").iterdir():
-        if path.is_dir():
+    for kind, item in (("checkpoints", "state"), ("agents", "default")):
+        for path in (path for path in (workdir / kind).iterdir() if path.is_dir()):
             with ocp.StandardCheckpointer() as checkpointer:
-                assert checkpointer.restore(path / "state"), path
-    for path in (workdir / "agents").iterdir():
-        if path.is_dir():
-            with ocp.StandardCheckpointer() as checkpointer:
-                assert checkpointer.restore(path / "default"), path
+                assert checkpointer.restore(path / item), path
     assert all(json.loads(line) for line in _whole_lines(workdir / "metrics.jsonl"))
     assert not (workdir / "set_aside").exists()
 

@@ -156,7 +156,7 @@ class Run:
 
     def _epoch(self) -> None:
         if not self.progress.epoch_is_open:
-            self._advance(**self.progress.begin_epoch(self.config, self.updates)._asdict())
+            self.progress = self.progress.begin_epoch(self.config, self.updates)
         if self.config.training.model_free:
             self._train_model_free()
         else:
@@ -286,7 +286,7 @@ class Run:
     def _advance(self, **counters: int) -> None:
         now = time.perf_counter()
         wall_time, self._since = self.progress.wall_time + now - self._since, now
-        self.progress = self.progress._replace(**{**counters, "wall_time": wall_time})
+        self.progress = self.progress._replace(wall_time=wall_time, **counters)
 
     def _write(self, group: str, values: dict[str, float]) -> None:
         if values:
@@ -303,9 +303,8 @@ class Run:
             number = int(getattr(self.state, network).updates)
             path = self.workdir / f"not_finite_{network}_{number}.npz"
             keep_batch(path, network, self.state, self.replay, self.config, self.mesh)
-            saved = (
-                f"{self.checkpoints.newest} holds the last good state" if self.checkpoints.newest else "none was saved"
-            )
+            newest = self.checkpoints.newest
+            saved = f"{newest} holds the last good state" if newest else "none was saved"
             raise NotFiniteError(
                 f"{', '.join(bad)} of the {network} not finite in update {number}, epoch {self.progress.epoch}; "
                 f"its batch is in {path}; {saved}"

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 from edeline_jax.config import Config, ConfigError
 from edeline_jax.dataset.episodes import Dataset, open_dataset
 from edeline_jax.envs import count_actions
-from edeline_jax.replay.buffer import EpisodeTable, Replay, init_replay
+from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.training.devices import REPLAY_SPEC
 
 
@@ -38,7 +38,7 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
 
 def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
     """Shapes of the dataset on the devices."""
-    longest = max(sum(entry.steps for entry in dataset.entries[d::num_devices]) for d in range(num_devices))
+    longest = max(sum(lengths) for lengths in _lengths(dataset, num_devices))
     return jax.eval_shape(lambda: init_replay(num_devices, longest, int(np.prod(dataset.frame_shape)), num_devices))
 
 
@@ -49,28 +49,21 @@ def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
       DatasetError: an episode cannot be read.
     """
     D = mesh.size
-    lengths = [sum(entry.steps for entry in dataset.entries[device::D]) for device in range(D)]
-    N, frame_size = max(lengths), int(np.prod(dataset.frame_shape))
-    frames = np.zeros((D, N, frame_size), np.uint8)
-    actions, rewards, ends = np.zeros((D, N), np.int32), np.zeros((D, N), np.float32), np.zeros((D, N), bool)
-    episodes, num_episodes = _table(dataset, D, N)
+    replay = Replay(*(np.zeros(x.shape, x.dtype) for x in replay_shapes(dataset, D)))
+    for device, lengths in enumerate(_lengths(dataset, D)):
+        firsts = np.cumsum([0, *lengths[:-1]])
+        replay.episodes[device, : len(lengths)] = np.stack([np.zeros_like(firsts), firsts, lengths], 1)
+        replay.num_episodes[device] = len(lengths)
     for number, episode in enumerate(dataset.episodes()):
         row, device = divmod(number, D)
-        _, first, steps = episodes[device, row]
+        _, first, steps = replay.episodes[device, row]
         place = (device, slice(first, first + steps))
-        frames[place] = episode.frames.reshape(steps, frame_size)
-        actions[place], rewards[place], ends[place] = episode.actions, episode.rewards, episode.ends
-    replay = Replay(frames, actions, rewards, ends, episodes, num_episodes)
+        replay.frames[place] = episode.frames.reshape(steps, -1)
+        replay.actions[place], replay.rewards[place] = episode.actions, episode.rewards
+        replay.ends[place] = episode.ends
     return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, REPLAY_SPEC)), replay)
 
 
-def _table(dataset: Dataset, num_devices: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    tables = []
-    for device in range(num_devices):
-        starts = np.zeros((1, num_steps), bool)
-        lengths = [entry.steps for entry in dataset.entries[device::num_devices]]
-        starts[0, np.cumsum([0, *lengths[:-1]])] = True
-        table = EpisodeTable(1, num_steps)
-        table.record(starts[:, : sum(lengths)])
-        tables.append(table.arrays())
-    return tuple(np.concatenate(parts) for parts in zip(*tables, strict=True))
+def _lengths(dataset: Dataset, num_devices: int) -> list[list[int]]:
+    """Steps of the episodes of each device, in order of age."""
+    return [[entry.steps for entry in dataset.entries[device::num_devices]] for device in range(num_devices)]
