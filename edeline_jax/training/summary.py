@@ -39,6 +39,7 @@ def finish(run: Run) -> None:
     test = run.test(run.config.evaluation.num_final_episodes)
     pictures = draw_report(run, test)
     summary = summarize(run, test)
+    run.checkpoints.wait()  # only what is on the disk makes a run finished
     with writing(run.workdir / SUMMARY) as file:
         file.write(json.dumps(summary, indent=2).encode() + b"\n")
     if test is not None:
@@ -46,7 +47,6 @@ def finish(run: Run) -> None:
         if "human_normalised_score" in summary:
             score += f", human-normalised {summary['human_normalised_score']:.3f}"
         run.say(score)
-    run.checkpoints.wait()
     left = [run.workdir / SUMMARY, run.workdir / "metrics.jsonl", *pictures]
     for path in [*left, run.workdir / "checkpoints", run.workdir / "agents"]:
         run.say(f"  {path}")
