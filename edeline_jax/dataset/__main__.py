@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from edeline_jax import command_line
 from edeline_jax.dataset.arrays import DatasetError
-from edeline_jax.dataset.episodes import DatasetWriter, check_episode, open_dataset
+from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, check_episode, open_dataset
 from edeline_jax.dataset.journal import Journal, episodes, files
 from edeline_jax.dataset.recording import read_recording
 from edeline_jax.errors import UserError
@@ -66,16 +66,16 @@ def import_(source: Path, folder: Path) -> None:
     paths = sorted(source.glob("*.npz"))
     if not paths:
         raise DatasetError(f"{source}: no .npz files there")
-    largest = max(int(read_recording(path).actions.max(initial=0)) for path in tqdm(paths, "reading", disable=None))
-    num_actions = NUM_ACTIONS.value or largest + 1
-    shape = read_recording(paths[0]).frames.shape[1:]
-    writer = DatasetWriter(folder, shape, num_actions)
-    for number, path in enumerate(tqdm(paths, "writing", disable=None)):
+    shape, largest = None, 0
+    for path in tqdm(paths, "reading", disable=None):  # all of them, before anything is written
         episode = read_recording(path)
-        check_episode(episode, num_actions, path)
+        check_episode(episode, NUM_ACTIONS.value or MOST_ACTIONS, path)
+        shape, largest = shape or episode.frames.shape[1:], max(largest, int(episode.actions.max()))
         if episode.frames.shape[1:] != shape:
             raise DatasetError(f"{path}: frames {episode.frames.shape[1:]}, those of {paths[0].name} are {shape}")
-        writer.add(episode, number)
+    writer = DatasetWriter(folder, shape, NUM_ACTIONS.value or largest + 1)
+    for number, path in enumerate(tqdm(paths, "writing", disable=None)):
+        writer.add(read_recording(path), number)
     writer.close()
     inspect(folder)
 

@@ -21,6 +21,7 @@ from edeline_jax.dataset.arrays import DatasetError, read_arrays, write_arrays, 
 
 FORMAT, VERSION = "edeline-episodes", 1
 MANIFEST = "manifest.json"
+MOST_ACTIONS = 2**16
 FILE_NAME = re.compile(r"[\w-]+\.npz")
 
 
@@ -108,7 +109,7 @@ def open_dataset(folder: Path) -> Dataset:
             raise ValueError(f"expected {FORMAT} version {VERSION}")
         height, width, channels = (_whole(n, 1, 4096) for n in manifest["frame_shape"])
         entries = tuple(_entry(item) for item in manifest["episodes"])
-        dataset = Dataset(folder, (height, width, channels), _whole(manifest["num_actions"], 1, 2**16), entries)
+        dataset = Dataset(folder, (height, width, channels), _whole(manifest["num_actions"], 1, MOST_ACTIONS), entries)
         if manifest["num_steps"] != dataset.num_steps:
             raise ValueError(f"lists {dataset.num_steps} steps, says {str(manifest['num_steps'])[:80]}")
         if channels != 3 or not entries or len({entry.file for entry in entries}) < len(entries):
