@@ -13,18 +13,19 @@ from absl import logging as absl_logging
 from edeline_jax.errors import UserError
 
 
-def run(main: Callable[[Sequence[str]], None], check_flags: Callable[[], None] = lambda: None) -> None:
+def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None = None) -> None:
     """Parses the flags and runs `main` with what is left of the command line.
 
     Args:
       main: takes argv without the flags.
-      check_flags: looks at the parsed flags; its errors are those of a mistaken flag.
+      config: the flag of a config file, where there is one; a file that cannot be loaded is a mistaken flag.
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
-            check_flags()
+            if config is not None and config.value is not None:
+                config.value.to_dict()  # a file that could not be loaded only says so when it is used
             return rest
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
             sys.exit(f"error: {_mistake(error)}")

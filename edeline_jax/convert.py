@@ -31,11 +31,5 @@ def main(argv: Sequence[str]) -> None:
     print(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")
 
 
-def check_flags() -> None:
-    """A config that could not be loaded only says so when it is used."""
-    if CONFIG.value is not None:
-        CONFIG.value.to_dict()
-
-
 if __name__ == "__main__":
-    command_line.run(main, check_flags)
+    command_line.run(main, CONFIG)

@@ -11,6 +11,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from edeline_jax import command_line
+from edeline_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
@@ -20,6 +21,8 @@ ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may
 def main(argv: Sequence[str]) -> None:
     """Runs or resumes one run, from the flags."""
     del argv
+    if CONFIG.value is None:
+        raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
     import jax  # after the flags, so that a wrong one is refused at once
 
     if jax.config.jax_compilation_cache_dir is None:
@@ -55,14 +58,5 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def check_flags() -> None:
-    """Raises absl's errors for what is missing, or for a config that could not be loaded."""
-    if CONFIG.value is None:
-        raise flags.IllegalFlagValueError(
-            "--config is missing: give a file, such as --config=configs/atari.py:breakout"
-        )
-    CONFIG.value.to_dict()  # a file that could not be loaded only says so when it is used
-
-
 if __name__ == "__main__":
-    command_line.run(main, check_flags)
+    command_line.run(main, CONFIG)

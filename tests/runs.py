@@ -36,6 +36,13 @@ def train(
     return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout)
 
 
+def finished_run(workdir: Path) -> str:
+    """Trains the tiny config to its end; what it printed."""
+    result = train(workdir)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def start(workdir: Path, *overrides: str) -> subprocess.Popen:
     """The same without waiting for it; its standard output is a pipe."""
     line = command(workdir, *overrides)

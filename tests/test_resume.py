@@ -11,7 +11,18 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.runs import ROOT, assert_one_line_error, environment, module, rows, start, summary, train, write_recordings
+from tests.runs import (
+    ROOT,
+    assert_one_line_error,
+    environment,
+    finished_run,
+    module,
+    rows,
+    start,
+    summary,
+    train,
+    write_recordings,
+)
 
 COLLECT_LONG = "--config.collection.first_epoch.min=2000", "--config.collection.first_epoch.max=2000"
 
@@ -119,8 +130,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("run")
-    result = train(workdir)
-    assert result.returncode == 0, result.stderr
+    finished_run(workdir)
     return workdir
 
 

@@ -8,15 +8,13 @@ import pytest
 from PIL import Image
 
 from edeline_jax.training.weights import read_weights
-from tests.runs import assert_one_line_error, module, rows, summary, train
+from tests.runs import assert_one_line_error, finished_run, module, rows, summary, train
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("run")
-    result = train(workdir)
-    assert result.returncode == 0, result.stderr
-    return workdir, result.stdout
+    return workdir, finished_run(workdir)
 
 
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edeline_jax.config.schema import Choice, Config, Range
-from edeline_jax.errors import UserError
+from edeline_jax.errors import UserError, shorten
 
 
 class ConfigError(UserError, ValueError):
@@ -23,7 +23,7 @@ def fill(cls: type, values: Any, path: str) -> Any:
     """An instance of the dataclass `cls` from a mapping; `path` is its name in errors."""
     values = values.to_dict() if hasattr(values, "to_dict") else values
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: expected a group of keys, got {_show(values)}")
+        raise ConfigError(f"{path}: expected a group of keys, got {shorten(repr(values))}")
     kinds = typing.get_type_hints(cls, include_extras=True)
     for key in values:
         if key not in kinds:
@@ -39,7 +39,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return fill(kind, value, path)
     if isinstance(kind, types.GenericAlias):
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{path}: expected a sequence, got {_show(value)}")
+            raise ConfigError(f"{path}: expected a sequence, got {shorten(repr(value))}")
         return tuple(_convert(typing.get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
     if typing.get_origin(kind) is typing.Annotated:
         kind, limits = typing.get_args(kind)
@@ -49,19 +49,16 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__} {_show(value)}")
+        raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__} {shorten(repr(value))}")
     return value
 
 
 def _limit(value: Any, limits: Range | Choice, path: str) -> Any:
     if isinstance(limits, Choice):
         if value not in limits.values:
-            raise ConfigError(f"{path}: must be one of {', '.join(map(str, limits.values))}, got {_show(value)}")
+            raise ConfigError(
+                f"{path}: must be one of {', '.join(map(str, limits.values))}, got {shorten(repr(value))}"
+            )
     elif not limits.low <= value <= limits.high:  # NaN is refused here too
-        raise ConfigError(f"{path}: must {limits.words}, got {_show(value)}")
+        raise ConfigError(f"{path}: must {limits.words}, got {shorten(repr(value))}")
     return value
-
-
-def _show(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."

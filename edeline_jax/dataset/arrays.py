@@ -1,17 +1,16 @@
 """Named arrays in one compressed `.npz` file: written whole or not at all, and checked before they are believed."""
 
-import contextlib
 import io
-import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from edeline_jax.errors import UserError, one_line
+from edeline_jax.files import writing
 
 Shape = tuple[int | None, ...]  # None: any length
 Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
@@ -19,31 +18,6 @@ Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
 
 class DatasetError(UserError):
     """A file of recorded experience that cannot be used; the message names the file and what is wrong with it."""
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is complete and on the disk.
-
-    Raises:
-      UserError: it could not be written; nothing is left of it.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name too
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}; make room and try again") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

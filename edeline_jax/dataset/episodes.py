@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edeline_jax.dataset.arrays import DatasetError, read_arrays, write_arrays, writing
+from edeline_jax.dataset.arrays import DatasetError, Layout, Shape, read_arrays, write_arrays
+from edeline_jax.files import write_json
 
 FORMAT, VERSION = "edeline-episodes", 1
 MANIFEST = "manifest.json"
@@ -60,7 +61,7 @@ class Dataset(NamedTuple):
     def read(self, entry: Entry) -> Episode:
         """One episode, checked; raises DatasetError naming its file."""
         path = self.folder / entry.file
-        arrays = read_arrays(path, layout(entry.steps, self.frame_shape), entry.crc32)
+        arrays = read_arrays(path, layout((entry.steps,), self.frame_shape), entry.crc32)
         episode = Episode(**arrays)
         check_episode(episode, self.num_actions, path)
         return episode
@@ -70,14 +71,14 @@ class Dataset(NamedTuple):
         return (self.read(entry) for entry in self.entries)
 
 
-def layout(steps: int | None, frame_shape: tuple[int | None, ...]) -> dict[str, tuple[tuple[int | None, ...], str]]:
-    """Names, shapes and dtypes of an episode's arrays."""
+def layout(steps: Shape, frame_shape: Shape) -> Layout:
+    """Names, shapes and dtypes of the arrays of `steps` steps: [T] of an episode, [S, n] of streams side by side."""
     return {
-        "frames": ((steps, *frame_shape), "uint8"),
-        "actions": ((steps,), "int32"),
-        "rewards": ((steps,), "float32"),
-        "ends": ((steps,), "bool"),
-        "truncations": ((steps,), "bool"),
+        "frames": ((*steps, *frame_shape), "uint8"),
+        "actions": (steps, "int32"),
+        "rewards": (steps, "float32"),
+        "ends": (steps, "bool"),
+        "truncations": (steps, "bool"),
     }
 
 
@@ -134,10 +135,8 @@ class DatasetWriter:
         """Writes an episode; `number` is its place in the order of age."""
         path = self._folder / f"{number:06d}.npz"
         check_episode(episode, self._num_actions, path)
-        arrays = {
-            name: np.asarray(x, dtype) for (name, (_, dtype)), x in zip(layout(None, ()).items(), episode, strict=True)
-        }
-        write_arrays(path, arrays)
+        dtypes = {name: dtype for name, (_, dtype) in layout((), ()).items()}
+        write_arrays(path, {name: np.asarray(x, dtypes[name]) for name, x in episode._asdict().items()})
         total = float(episode.rewards.sum())
         self._entries[number] = Entry(path.name, len(episode.actions), total, zlib.crc32(path.read_bytes()))
 
@@ -152,8 +151,7 @@ class DatasetWriter:
             "num_steps": sum(entry.steps for entry in entries),
             "episodes": [entry._asdict() for entry in entries],
         }
-        with writing(self._folder / MANIFEST) as file:
-            file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+        write_json(self._folder / MANIFEST, manifest)
         return open_dataset(self._folder)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edeline_jax.dataset.arrays import DatasetError, Layout, read_arrays, write_arrays
-from edeline_jax.dataset.episodes import Episode
+from edeline_jax.dataset.episodes import Episode, layout
 from edeline_jax.replay.buffer import Chunk
 
 _LOG = logging.getLogger(__name__)
@@ -47,15 +47,8 @@ class Journal:
             path.unlink()
 
     def _layout(self, num_steps: int) -> Layout:
-        flat = (self._num_streams, num_steps)
-        return {
-            "frames": ((*flat, *self._frame_shape), "uint8"),
-            "actions": (flat, "int32"),
-            "rewards": (flat, "float32"),
-            "ends": (flat, "bool"),
-            "truncations": (flat, "bool"),
-            "starts": (flat, "bool"),
-        }
+        steps = (self._num_streams, num_steps)
+        return {**layout(steps, self._frame_shape), "starts": (steps, "bool")}
 
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:

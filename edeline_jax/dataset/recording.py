@@ -17,7 +17,7 @@ def read_recording(path: Path) -> Episode:
       DatasetError: names the file and what is wrong with it.
     """
     there = array_names(path)
-    expected = layout(None, (None, None, 3))
+    expected = layout((None,), (None, None, 3))
     wanted = {
         name: spec for name, spec in expected.items() if name in there or name in ("frames", "actions", "rewards")
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from edeline_jax.config import Config, ConfigError, to_dict
-from edeline_jax.dataset.arrays import writing
-from edeline_jax.errors import UserError, one_line
+from edeline_jax.errors import UserError, one_line, shorten
+from edeline_jax.files import write_json
 
 CONFIG = "config.json"
 # What a run may change between its starts: logging, evaluation, the length of the schedule.
@@ -56,8 +56,7 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     if (folder / CONFIG).exists() and _has_learnt(folder):
         _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
     if config.training.should or not (folder / CONFIG).exists():  # a look at a run does not change it
-        with writing(folder / CONFIG) as file:
-            file.write(json.dumps(resolved, indent=2).encode() + b"\n")
+        write_json(folder / CONFIG, resolved)
     return Workdir(folder, lock)
 
 
@@ -73,7 +72,7 @@ def read_config(folder: Path) -> Any:
 def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
     """key -> "old -> new" for every leaf of two nested dicts that differs."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return {} if old == new else {key: f"{_show(old)} -> {_show(new)}"}
+        return {} if old == new else {key: f"{shorten(str(old))} -> {shorten(str(new))}"}
     keys = dict.fromkeys([*old, *new])
     return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
 
@@ -110,8 +109,3 @@ def _lock(folder: Path) -> TextIO:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-def _show(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."

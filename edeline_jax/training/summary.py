@@ -7,9 +7,9 @@ from typing import Any
 import jax
 
 from edeline_jax.config import Config
-from edeline_jax.dataset.arrays import writing
 from edeline_jax.envs import GAMES, human_normalised_score
 from edeline_jax.errors import UserError, one_line
+from edeline_jax.files import write_json
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
 from edeline_jax.training.devices import local
@@ -40,8 +40,7 @@ def finish(run: Run) -> None:
     pictures = draw_report(run, test)
     summary = summarize(run, test)
     run.checkpoints.wait()  # only what is on the disk makes a run finished
-    with writing(run.workdir / SUMMARY) as file:
-        file.write(json.dumps(summary, indent=2).encode() + b"\n")
+    write_json(run.workdir / SUMMARY, summary)
     if test is not None:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
         if "human_normalised_score" in summary:

@@ -20,8 +20,8 @@ import orbax.checkpoint as ocp
 
 from edeline_jax.agent import Params
 from edeline_jax.config import Config, pour, to_dict
-from edeline_jax.dataset.arrays import writing
 from edeline_jax.errors import UserError, one_line
+from edeline_jax.files import write_json, writing
 from edeline_jax.interop import from_torch, to_torch
 from edeline_jax.training.folder import CONFIG, read_config
 
@@ -155,6 +155,6 @@ def _write(path: Path, content: bytes) -> None:
 
 def _write_run(path: Path, params: Params, config: Config) -> None:
     path.mkdir(parents=True)
-    _write(path / CONFIG, json.dumps(to_dict(config), indent=2).encode() + b"\n")
+    write_json(path / CONFIG, to_dict(config))
     with ocp.CheckpointManager((path / "agents").resolve()) as manager:
         manager.save(0, args=ocp.args.StandardSave(params))
