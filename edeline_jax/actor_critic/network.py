@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import Agent
-from edeline_jax.nn.image_encoder import ImageEncoder
+from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.layers import Linear, zeros
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
 
@@ -29,7 +29,7 @@ class ActorCritic(nn.Module):
 
     def encode(self, frames: jax.Array) -> jax.Array:
         """The part that needs no state: frames [B, H, W, C] -> features [B, F] in the compute dtype."""
-        return self.encoder(frames.astype(self.config.compute_dtype))
+        return encode_in_parts(self.encoder, frames.astype(self.config.compute_dtype))
 
     def recur(self, features: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
         """The part that does: features [B, F] -> logits, value, next state."""

@@ -10,6 +10,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+PIXELS_PER_BLOCK = 1024
+
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Convolves [B, H, W, in] with [k, k, in, out], k odd, `k // 2` zeros on every side.
@@ -18,7 +20,8 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """
     if kernel.shape[0] == 1 and stride == 1:
         return x @ kernel[0, 0]
-    return _cpu_convolve(x, kernel, stride) if jax.default_backend() == "cpu" else plain_convolve(x, kernel, stride)
+    plain = functools.partial(plain_convolve, stride=stride)
+    return jax.lax.platform_dependent(x, kernel, cpu=lambda x, k: _cpu_convolve(x, k, stride), default=plain)
 
 
 def plain_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -60,17 +63,34 @@ def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax.Array:
-    """[size, size, in, out]: for each tap, what it sees at every output pixel, times dy.
+    """[size, size, in, out]: what each tap sees at every output pixel, times dy.
 
-    One tap after the other, since all of them side by side would take nine times the memory of the input.
+    Block after block of output pixels, small enough that the taps of a block, side by side, stay in the cache.
     """
-    B, _, _, C = x.shape
-    pad = size // 2
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    rows, columns = (dy.shape[1] - 1) * stride + 1, (dy.shape[2] - 1) * stride + 1
+    (B, H, W, F), C, pad = dy.shape, x.shape[-1], size // 2
+    rows = _divisor(H, PIXELS_PER_BLOCK // W)
+    images = _divisor(B, PIXELS_PER_BLOCK // (rows * W)) if rows == H else 1
+    padded = jnp.pad(x, ((0, 0), (pad, pad + stride), (pad, pad + stride), (0, 0)))
+    height, width = rows * stride, W * stride
 
-    def tap(offset: jax.Array) -> jax.Array:
-        window = jax.lax.dynamic_slice(padded, (0, offset // size, offset % size, 0), (B, rows, columns, C))
-        return window[:, ::stride, ::stride].reshape(-1, C).T @ dy.reshape(-1, dy.shape[-1])
+    def block(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
+        image, row = number // (H // rows) * images, number % (H // rows) * rows
+        seen = jax.lax.dynamic_slice(
+            padded, (image, row * stride, 0, 0), (images, height + size - 1, width + size - 1, C)
+        )
+        taps = [
+            seen[:, i : i + height : stride, j : j + width : stride].reshape(-1, C)
+            for i in range(size)
+            for j in range(size)
+        ]
+        out = jax.lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, W, F)).reshape(-1, F)
+        return total + out.T @ jnp.concatenate(taps, -1), None
 
-    return jax.lax.map(tap, jnp.arange(size**2)).reshape(size, size, C, -1)
+    zeros = jnp.zeros((F, size**2 * C), dy.dtype)
+    total, _ = jax.lax.scan(block, zeros, jnp.arange(B * H // (images * rows)))
+    return total.reshape(F, size, size, C).transpose(1, 2, 3, 0)
+
+
+def _divisor(n: int, limit: int) -> int:
+    """The largest divisor of n up to `limit`, at least 1."""
+    return max(d for d in range(1, n + 1) if n % d == 0 and (d <= limit or d == 1))

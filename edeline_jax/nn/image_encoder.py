@@ -7,9 +7,11 @@ import jax
 
 from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
 
+FRAMES_AT_ONCE = 160  # enough to fill a device; activations of more would only take memory
+
 
 class ImageEncoder(nn.Module):
-    """[B, H, W, C] -> [B, features]: per level a residual block, then 2x2 max-pooling where `down` says so.
+    """[B, H, W, C] -> [B, features]: per level a residual block, with 2x2 max-pooling where `down` says so.
 
     Features are flattened in the order channels, height, width: the order that the reference's weights expect.
     """
@@ -21,6 +23,17 @@ class ImageEncoder(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         x = Conv(self.channels[0], name="conv_in")(x)
         for i, (features, down) in enumerate(zip(self.channels, self.down, strict=True)):
-            x = nn.remat(SmallResBlock, policy=keep_convolutions)(features, name=f"blocks_{i}")(x)
-            x = nn.max_pool(x, (2, 2), strides=(2, 2)) if down else x
+            x = nn.remat(SmallResBlock, policy=keep_convolutions)(features, down, name=f"blocks_{i}")(x)
         return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+
+
+def encode_in_parts(encoder: ImageEncoder, frames: jax.Array) -> jax.Array:
+    """`encoder(frames)` for many frames [B, H, W, C]: part after part, so that their gradients fit into memory."""
+    size = max(d for d in range(1, FRAMES_AT_ONCE + 1) if len(frames) % d == 0)
+    if size == len(frames):
+        return encoder(frames)
+    scan = nn.scan(
+        lambda encoder, carry, part: (carry, encoder(part)), variable_broadcast="params", split_rngs={"params": False}
+    )
+    parts = frames.reshape(-1, size, *frames.shape[1:])
+    return scan(encoder, None, parts)[1].reshape(len(frames), -1)

@@ -15,12 +15,13 @@ from jax.ad_checkpoint import checkpoint_name
 
 from edeline_jax.nn.convolution import convolve
 from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
+from edeline_jax.nn.pooling import max_pool
 
 zeros = nn.initializers.zeros
 
-# For `nn.remat` around blocks: the backward pass keeps the results of convolutions and computes norms and activations
-# again, which saves memory and costs no matrix product.
-keep_convolutions = jax.checkpoint_policies.save_only_these_names("convolution")
+# For `nn.remat` around blocks: the backward pass keeps those results of convolutions that it needs, and computes norms,
+# activations and concatenations again, which saves memory and costs no matrix product.
+keep_convolutions = jax.checkpoint_policies.save_only_these_names("convolution", "pool_winner")
 
 
 class Linear(nn.Module):
@@ -62,14 +63,31 @@ class Conv(nn.Module):
         return checkpoint_name(convolve(x, kernel, self.stride) + bias, "convolution")
 
 
-def group_normalize(x: jax.Array, eps: float = 1e-5) -> jax.Array:
-    """Normalises [B, H, W, C] over the pixels and channels of each of max(1, C // 32) groups; float32 inside."""
-    B, H, W, C = x.shape
-    groups = x.astype(jnp.float32).reshape(B, H * W, max(1, C // 32), -1)
-    mean = groups.mean((1, 3), keepdims=True)
-    centred = groups - mean
-    variance = jnp.square(centred).mean((1, 3), keepdims=True)
-    return (centred * jax.lax.rsqrt(variance + eps)).reshape(x.shape)
+def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array, eps: float = 1e-5) -> jax.Array:
+    """Normalises [B, H, W, C] over the pixels and channels of each of max(1, C // 32) groups; then scale and shift.
+
+    The norms are bound by memory, so mean and variance come from one pass over the pixels: per channel, around a pivot
+    (the first pixel, which changes no result and keeps large means from cancelling), then combined in each group.
+    Float32 inside; scale and shift are [C] or [B, 1, 1, C]; the result has x's dtype.
+    """
+    x32, pivot = x.astype(jnp.float32), jax.lax.stop_gradient(x[:, :1, :1].astype(jnp.float32))
+    first, second = (x32 - pivot).mean((1, 2)), jnp.square(x32 - pivot).mean((1, 2))
+    channel_mean, channel_variance = first + pivot[:, 0, 0], second - jnp.square(first)
+    mean = _group_mean(channel_mean)
+    variance = _group_mean(channel_variance + jnp.square(channel_mean - mean))
+    mean, rstd = mean[:, None, None], jax.lax.rsqrt(variance + eps)[:, None, None]
+    return ((x32 - mean) * (rstd * scale) + shift).astype(x.dtype)
+
+
+def _group_mean(x: jax.Array) -> jax.Array:
+    """[B, C] -> each channel's mean over its group, [B, C].
+
+    A small matrix product: whatever reads a reshaped [B, groups] pixel by pixel does not vectorise on CPUs.
+    """
+    C = x.shape[-1]
+    groups = max(1, C // 32)
+    same_group = jnp.kron(jnp.eye(groups), jnp.full((C // groups, C // groups), groups / C))
+    return jnp.dot(x, same_group, precision=jax.lax.Precision.HIGHEST)
 
 
 class GroupNorm(nn.Module):
@@ -79,7 +97,7 @@ class GroupNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", zeros, (x.shape[-1],))
-        return (group_normalize(x) * scale + bias).astype(x.dtype)
+        return group_normalize(x, scale, bias)
 
 
 class AdaGroupNorm(nn.Module):
@@ -90,7 +108,7 @@ class AdaGroupNorm(nn.Module):
         scale, shift = jnp.split(
             Linear(2 * x.shape[-1], name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1
         )
-        return (group_normalize(x) * (1 + scale) + shift).astype(x.dtype)
+        return group_normalize(x, 1 + scale, shift)
 
 
 class RMSNorm(nn.Module):
@@ -150,13 +168,17 @@ class CrossAttention(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions after adaptive norms, a skip, and optionally cross- and self-attention."""
+    """Two 3x3 convolutions after adaptive norms, a residual, and optionally cross- and self-attention.
+
+    A skip from the way down, where there is one, is concatenated to x first.
+    """
 
     features: int
     attention: bool
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, cond: jax.Array, skip: jax.Array | None = None) -> jax.Array:
+        x = x if skip is None else jnp.concatenate([x, skip], -1)
         residual = x if x.shape[-1] == self.features else Conv(self.features, 1, name="proj")(x)
         h = Conv(self.features, name="conv1")(nn.silu(AdaGroupNorm(name="norm1")(x, cond)))
         h = Conv(self.features, kernel_init=zeros, name="conv2")(nn.silu(AdaGroupNorm(name="norm2")(h, cond)))
@@ -168,14 +190,16 @@ class ResBlock(nn.Module):
 
 
 class SmallResBlock(nn.Module):
-    """`skip(x) + conv(silu(norm(x)))`."""
+    """`skip(x) + conv(silu(norm(x)))`, then 2x2 max-pooling if `down`."""
 
     features: int
+    down: bool
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         skip = x if x.shape[-1] == self.features else Conv(self.features, 1, name="skip_projection")(x)
-        return skip + Conv(self.features, name="conv")(nn.silu(GroupNorm(name="norm")(x)))
+        y = skip + Conv(self.features, name="conv")(nn.silu(GroupNorm(name="norm")(x)))
+        return max_pool(y) if self.down else y
 
 
 class Downsample(nn.Module):

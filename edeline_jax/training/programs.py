@@ -48,6 +48,11 @@ class UpdateProgram:
             self._compiled = self._jitted.lower(state, replay, np.int32(1)).compile()
             self.compile_seconds = time.perf_counter() - begin
 
+    @property
+    def temporary_bytes(self) -> int:
+        """What the compiled program plans to need on each device beside its arguments."""
+        return self._compiled.memory_analysis().temp_size_in_bytes
+
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
         """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
         self.compile(state, replay)

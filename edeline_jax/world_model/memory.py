@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import RecurrentEmb as RecurrentEmbConfig
-from edeline_jax.nn.image_encoder import ImageEncoder
+from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.layers import Linear, RMSNorm
 from edeline_jax.nn.mamba import Mamba, MambaCache
 
@@ -32,9 +32,9 @@ class RecurrentEmb(nn.Module):
           h, float32 [B, T, D], and the caches after the last step.
         """
         B, T = actions.shape
-        features = ImageEncoder(self.config.channels, self.config.down, name="encoder")(
-            frames.reshape(B * T, *frames.shape[2:]).astype(self.dtype)
-        ).reshape(B, T, -1)
+        encoder = ImageEncoder(self.config.channels, self.config.down, name="encoder")
+        flat = frames.reshape(B * T, *frames.shape[2:]).astype(self.dtype)
+        features = encode_in_parts(encoder, flat).reshape(B, T, -1)
         table = self.param("act_emb", nn.initializers.normal(1.0), (self.num_actions, self.config.cond_channels))
         u = jnp.concatenate([features, table[actions].astype(self.dtype)], -1)
         u = nn.silu(Linear(self.config.mamba.d_model, name="embedding_proj")(u))

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from edeline_jax.nn import convolution
 from edeline_jax.nn.convolution import convolve, plain_convolve
 
 
@@ -18,6 +19,19 @@ def test_equals_the_plain_form_with_its_gradients(size: int, stride: int, side: 
     dy = jax.random.normal(keys[2], y.shape)
     for got, want in zip(pull(dy), pull_expected(dy), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 40), (6, 12, 10)], ids=["strips of an image", "several images"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_kernel_gradients_in_several_blocks(
+    shape: tuple[int, ...], stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "PIXELS_PER_BLOCK", 250)
+    keys = jax.random.split(jax.random.key(0))
+    x, kernel = jax.random.normal(keys[0], (*shape, 4)), jnp.zeros((3, 3, 4, 2))
+    dy = jax.random.normal(keys[1], jax.eval_shape(lambda: convolve(x, kernel, stride)).shape)
+    got, expected = (jax.vjp(lambda k, f=f: f(x, k, stride), kernel)[1](dy)[0] for f in (convolve, plain_convolve))
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_stride_two_sees_the_row_before_each_pixel_pair() -> None:

@@ -134,12 +134,15 @@ def levels(actual: jax.Array, expected: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
 def test_sampler(name: str, steps: int, order: int) -> None:
-    """A value on the edge between two levels may fall to either side; after Heun's steps that shows next to it too."""
+    """A value on the edge between two levels may fall to either side, and later steps spread what it changes.
+
+    Steps from recorded states, below, are held closer.
+    """
     x = channels_last(sampler[f"{name}_x_init"])
     trajectory = jax.jit(lambda x: sample(golden_denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
-    assert (levels(trajectory, channels_last(sampler[f"{name}_trajectory"])) < 1e-2).mean() > 0.999
+    assert (levels(trajectory, channels_last(sampler[f"{name}_trajectory"])) < 1e-2).mean() > 0.998
     final = levels(trajectory[-1], channels_last(sampler[f"{name}_out"]))
-    assert (final < 1e-2).mean() > 0.995 and final.max() < 8
+    assert (final < 1e-2).mean() > 0.99 and final.max() < 8
 
 
 @pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])

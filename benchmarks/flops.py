@@ -1,0 +1,138 @@
+"""XLA's count of the operations in an update.
+
+XLA counts the body of a loop once, so what runs in loops is counted apart and multiplied by how often it runs, and
+gradients are counted for a share of the batch that the image encoder takes in one part. Everything is lowered, not
+compiled, and for an accelerator, where every convolution is XLA's own: this counts what the mathematics asks for,
+whatever form the CPU computes it in.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.actor_critic.rollout import Trajectory, act
+from edeline_jax.agent import Agent, init_params
+from edeline_jax.config import Config
+from edeline_jax.nn.image_encoder import FRAMES_AT_ONCE
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.replay.segment import Segment
+from edeline_jax.training.updates import actor_critic_gradients, world_model_gradients
+from edeline_jax.world_model.loss import draw_loss
+
+
+def count(function: Callable, *shapes: Any) -> float:
+    """FLOPs of one call."""
+    return jax.jit(function).trace(*shapes).lower(lowering_platforms=("tpu",)).cost_analysis()["flops"]
+
+
+def update_flops(agent: Agent, config: Config) -> dict[str, float]:
+    """FLOPs of one world-model update, one actor-critic update, and one imagined step of all environments.
+
+    Restarts and their burn-ins happen at random and are not counted; the optimizer is, with the gradients, negligible.
+    """
+    params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
+    step = imagined_step_flops(agent, config, params["world_model"])
+    gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
+    B, frame = config.actor_critic.training.batch_size, (config.env.size, config.env.size, 3)
+    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
+    policy = count(
+        lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
+        params["actor_critic"],
+        _floats(B, *frame),
+        lstm,
+        _floats(B, agent.actor_critic.num_actions),
+    )
+    T = config.actor_critic.loss.backup_every
+    return {
+        "world_model": world_model_flops(agent, config, params["world_model"]),
+        "actor_critic": T * (step + policy) + gradients,
+        "imagined_step": step,
+    }
+
+
+def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
+    """Loss and gradients on one batch."""
+    T, size = config.segment_length, config.env.size
+    B = _share(config.world_model.training.batch_size, T)
+    batch = Segment(
+        _floats(B, T, size, size, 3), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
+    )
+    key = jax.random.key(0)
+    loss = config.world_model.loss
+    draws = jax.eval_shape(lambda: draw_loss(key, key, batch.frames.shape, config.context, loss))
+    flops = count(
+        lambda params, batch, draws: world_model_gradients(params, agent.world_model, batch, draws, loss, None),
+        params,
+        batch,
+        draws,
+    )
+    return flops * config.world_model.training.batch_size / B
+
+
+def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
+    """Memory, heads, and the denoiser as often as the sampler calls it."""
+    model, sampler = agent.world_model, config.world_model_env.diffusion_sampler
+    B, L, size = config.actor_critic.training.batch_size, config.context, config.env.size
+    h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
+    caches = jax.eval_shape(lambda: model.init_cache(B))
+    embed = count(
+        lambda params, frame, action, caches: model.apply(params, frame, action, caches, method="embed"),
+        params,
+        _floats(B, 1, size, size, 3),
+        _ints(B, 1),
+        caches,
+    )
+    heads = count(lambda params, h: model.apply(params, h, method="outcome_logits"), params, h)
+    denoise = count(
+        lambda params, context, noisy, sigma, h: model.apply(params, context, noisy, sigma, h, method="denoise"),
+        params,
+        _floats(B, L, size, size, 3),
+        _floats(B, size, size, 3),
+        _floats(B),
+        h,
+    )
+    calls = sampler.order * sampler.num_steps_denoising - (sampler.order - 1)  # Heun's last step is Euler's
+    return embed + heads + calls * denoise
+
+
+def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
+    """Loss and gradients on one stored trajectory without restarts; the recurrent part, a loop, is counted per step."""
+    network, c, frame = agent.actor_critic, config.actor_critic, (config.env.size, config.env.size, 3)
+    T = c.loss.backup_every
+    B = _share(c.training.batch_size, T)
+    flags, scalars, lstm = _floats(T, B, dtype=bool), _floats(T, B), jax.eval_shape(lambda: network.init_state(B))
+    logits, burn_in = _floats(T, B, network.num_actions), _floats(T, B, 0, *frame)
+    trajectory = Trajectory(
+        _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
+    )
+    gradients = count(
+        lambda params, trajectory, lstm: actor_critic_gradients(params, network, trajectory, lstm, c.loss, None),
+        params,
+        trajectory,
+        lstm,
+    )
+
+    def outputs(params: dict, features: jax.Array, lstm: LSTMState) -> jax.Array:
+        logits, value, _ = network.apply(params, features, lstm, method="recur")
+        return logits.sum() + value.sum()
+
+    features = jax.eval_shape(
+        lambda params, frames: network.apply(params, frames, method="encode"), params, _floats(B, *frame)
+    )
+    step = count(jax.grad(outputs, (0, 1)), params, features, lstm)
+    return (gradients + (T - 1) * step) * c.training.batch_size / B
+
+
+def _share(batch: int, frames: int) -> int:
+    """The largest share of a batch of sequences of `frames` frames that the image encoder takes in one part."""
+    return max(b for b in range(1, batch + 1) if batch % b == 0 and (b == 1 or b * frames <= FRAMES_AT_ONCE))
+
+
+def _floats(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _ints(*shape: int) -> jax.ShapeDtypeStruct:
+    return _floats(*shape, dtype=jnp.int32)

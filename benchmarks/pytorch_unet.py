@@ -1,0 +1,222 @@
+"""The denoiser's U-Net beside the same network in PyTorch's own layers: `python -m benchmarks.pytorch_unet`.
+
+Forward and with gradients, at the paper's size, with the same weights; first both outputs are compared. Needs the extra
+`torch`. PyTorch runs eagerly, as the authors' program does, in its default layout (NCHW); ours runs as in an update
+program: compiled, inside a loop.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from absl import flags
+from torch import nn
+
+from configs.atari import get_config
+from edeline_jax import command_line
+from edeline_jax.agent import build_agent, init_params
+from edeline_jax.config import pour
+from edeline_jax.interop import DEAD, to_torch
+from edeline_jax.nn.unet import UNet as OurUNet
+
+BATCH = flags.DEFINE_integer("batch", 4, "Frames per call.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed rounds, PyTorch and JAX in turn.", lower_bound=1)
+LOOP = 3
+PREFIX = "world_model.denoiser.inner_model.unet."
+
+
+class GroupNorm(nn.Module):
+    """With learned scale and bias."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(max(1, channels // 32), channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x)
+
+
+class AdaGroupNorm(nn.Module):
+    """Scale and shift from a condition vector."""
+
+    def __init__(self, channels: int, cond: int):
+        super().__init__()
+        self.linear = nn.Linear(cond, 2 * channels)
+        self.groups = max(1, channels // 32)
+
+    def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+        scale, shift = self.linear(cond)[:, :, None, None].chunk(2, dim=1)
+        return nn.functional.group_norm(x, self.groups) * (1 + scale) + shift
+
+
+class SelfAttention(nn.Module):
+    """Over pixels, on top of the normalised input."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm, self.heads = GroupNorm(channels), max(1, channels // 8)
+        self.qkv_proj, self.out_proj = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(x)
+        q, k, v = self.qkv_proj(x).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return x + self.out_proj(y.transpose(-1, -2).reshape(x.shape))
+
+
+class CrossAttention(nn.Module):
+    """To one vector: its value, on top of the normalised input."""
+
+    def __init__(self, channels: int, cond: int):
+        super().__init__()
+        self.norm, self.v_proj, self.out_proj = (
+            GroupNorm(channels),
+            nn.Linear(cond, channels),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+        return self.norm(x) + self.out_proj(self.v_proj(cond)[:, :, None, None])
+
+
+class ResBlock(nn.Module):
+    """Two convolutions after adaptive norms."""
+
+    def __init__(self, channels: int, features: int, cond: int, attention: bool):
+        super().__init__()
+        self.proj = nn.Conv2d(channels, features, 1) if channels != features else nn.Identity()
+        self.norm1, self.conv1 = AdaGroupNorm(channels, cond), nn.Conv2d(channels, features, 3, padding=1)
+        self.norm2, self.conv2 = AdaGroupNorm(features, cond), nn.Conv2d(features, features, 3, padding=1)
+        if attention:
+            self.cross_attn, self.attn = CrossAttention(features, cond), SelfAttention(features)
+
+    def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+        h = self.conv1(nn.functional.silu(self.norm1(x, cond)))
+        h = self.conv2(nn.functional.silu(self.norm2(h, cond))) + self.proj(x)
+        return self.attn(self.cross_attn(h, cond)) if hasattr(self, "attn") else h
+
+
+class ResBlocks(nn.Module):
+    """A row of them, each with an optional skip to concatenate."""
+
+    def __init__(self, sizes: Sequence[tuple[int, int]], cond: int, attention: bool = False):
+        super().__init__()
+        self.resblocks = nn.ModuleList(ResBlock(c, f, cond, attention) for c, f in sizes)
+
+    def forward(self, x: torch.Tensor, cond: torch.Tensor, skips: Sequence[torch.Tensor] | None = None) -> list:
+        outputs = []
+        for i, block in enumerate(self.resblocks):
+            x = block(x if skips is None else torch.cat([x, skips[i]], 1), cond)
+            outputs.append(x)
+        return outputs
+
+
+class Resample(nn.Module):
+    """A convolution that halves the resolution, or follows its doubling."""
+
+    def __init__(self, channels: int, stride: int):
+        super().__init__()
+        self.conv, self.doubles = nn.Conv2d(channels, channels, 3, stride, padding=1), stride == 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(nn.functional.interpolate(x, scale_factor=2.0) if self.doubles else x)
+
+
+class UNet(nn.Module):
+    """Levels of equal width, two blocks each: the paper's."""
+
+    def __init__(self, levels: int, C: int, cond: int):
+        super().__init__()
+        self.d_blocks = nn.ModuleList(ResBlocks([(C, C)] * 2, cond) for _ in range(levels))
+        self.mid_blocks = ResBlocks([(C, C)] * 2, cond, attention=True)
+        self.u_blocks = nn.ModuleList(ResBlocks([(2 * C, C)] * 3, cond) for _ in range(levels))
+        self.downsamples = nn.ModuleList(Resample(C, 2) if i else nn.Identity() for i in range(levels))
+        self.upsamples = nn.ModuleList(Resample(C, 1) if i else nn.Identity() for i in range(levels))
+
+    def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+        skips = []
+        for down, blocks in zip(self.downsamples, self.d_blocks, strict=True):
+            entry = down(x)
+            skips.append([entry, *blocks(entry, cond)])
+            x = skips[-1][-1]
+        x = self.mid_blocks(x, cond)[-1]
+        for up, blocks in zip(self.upsamples, self.u_blocks, strict=True):
+            x = blocks(up(x), cond, skips.pop()[::-1])[-1]
+        return x
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints milliseconds per call of both, and PyTorch's time over ours."""
+    del argv
+    config = pour(get_config("breakout"))
+    inner = config.agent.denoiser.inner_model
+    agent = build_agent(config, 4)
+    params = init_params(agent, config, jax.random.key(0))
+    params = jax.tree.map(lambda x: x + 0.02 * np.random.default_rng(0).normal(size=x.shape).astype(x.dtype), params)
+    x = np.random.default_rng(1).normal(size=(BATCH.value, 64, 64, inner.channels[0])).astype(np.float32)
+    cond = np.random.default_rng(2).normal(size=(BATCH.value, inner.cond_channels)).astype(np.float32)
+    theirs = reference_calls(to_torch(params, config), x, cond)
+    ours = our_calls(params["world_model"]["params"]["denoiser"]["inner_model"]["unet"], x, cond)
+    np.testing.assert_allclose(ours["output"](), theirs["output"](), atol=2e-4)
+    print("| | PyTorch, ms | here, ms | ratio |\n|---|---|---|---|")
+    for name in ("forward", "with gradients"):
+        pairs = [(seconds(theirs[name]), seconds(ours[name]) / LOOP) for _ in range(ROUNDS.value + 1)][1:]
+        torch_ms, jax_ms = (statistics.median(column) * 1e3 for column in zip(*pairs, strict=True))
+        print(f"| {name} | {torch_ms:.0f} | {jax_ms:.0f} | {torch_ms / jax_ms:.2f} |", flush=True)
+
+
+def reference_calls(state_dict: dict[str, np.ndarray], x: np.ndarray, cond: np.ndarray) -> dict[str, Callable]:
+    """PyTorch's network with these weights, as functions without arguments."""
+    levels = 1 + max(int(name.split("d_blocks.")[1][0]) for name in state_dict if PREFIX + "d_blocks." in name)
+    net = UNet(levels, x.shape[-1], cond.shape[-1])
+    weights = {name.removeprefix(PREFIX): torch.tensor(w) for name, w in state_dict.items() if name.startswith(PREFIX)}
+    net.load_state_dict({name: w for name, w in weights.items() if not DEAD.match(name)})
+    x, cond = torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor(cond)
+
+    def gradients() -> None:
+        net.zero_grad()
+        net(x, cond).square().mean().backward()
+
+    return {
+        "output": lambda: net(x, cond).detach().permute(0, 2, 3, 1).numpy(),
+        "forward": torch.no_grad()(lambda: net(x, cond)),
+        "with gradients": gradients,
+    }
+
+
+def our_calls(params: dict, x: np.ndarray, cond: np.ndarray) -> dict[str, Callable]:
+    """Ours, likewise; a timed call makes `LOOP` of them in one compiled loop."""
+    inner = pour(get_config("breakout")).agent.denoiser.inner_model
+    net = OurUNet(inner.channels, inner.depths, inner.attn_depths)
+
+    def output(params: dict) -> jax.Array:
+        return net.apply({"params": params}, x, cond)
+
+    def loop(call: Callable) -> Callable:
+        def body(_: int, params: dict) -> dict:
+            result = call(params)
+            total = sum(leaf.sum() for leaf in jax.tree.leaves(result))
+            return jax.tree.map(lambda p: p + 1e-9 * total, params)  # so that no call can be left out
+
+        looped = jax.jit(lambda params, n: jax.lax.fori_loop(0, n, body, params))
+        return lambda: jax.block_until_ready(looped(params, LOOP))
+
+    return {
+        "output": lambda: np.asarray(output(params)),
+        "forward": loop(output),
+        "with gradients": loop(jax.grad(lambda params: jnp.square(output(params)).mean())),
+    }
+
+
+def seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    command_line.run(main)

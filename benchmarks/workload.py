@@ -1,0 +1,70 @@
+"""What the benchmarks run on: a config at another batch size or precision, and a replay of random play."""
+
+import dataclasses
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.agent import Agent, build_agent
+from edeline_jax.config import Config
+from edeline_jax.envs import VectorEnv, count_actions, make_env
+from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
+from edeline_jax.training.state import TrainState, init_state
+
+
+class Workload(NamedTuple):
+    """A fresh agent and real experience, on one device."""
+
+    config: Config
+    agent: Agent
+    state: TrainState
+    replay: Replay
+    env_frames_per_second: float
+
+
+def resized(config: Config, batch: int, dtype: str) -> Config:
+    """The config with another batch size (0: its own) and compute dtype."""
+    config = dataclasses.replace(config, agent=dataclasses.replace(config.agent, compute_dtype=dtype))
+    for group in ("world_model", "actor_critic") if batch else ():
+        part = getattr(config, group)
+        training = dataclasses.replace(part.training, batch_size=batch)
+        config = dataclasses.replace(config, **{group: dataclasses.replace(part, training=training)})
+    return config
+
+
+def prepare(config: Config, num_steps: int) -> Workload:
+    """A fresh agent, and a replay that holds `num_steps` steps of random play."""
+    agent = build_agent(config, count_actions(config.env.id, config.env.size))
+    state = jax.jit(lambda key: init_state(agent, config, key))(jax.random.key(config.seed))
+    c = config.env
+    settings = {"frame_skip": c.frame_skip, "noop_max": c.noop_max, "max_episode_frames": c.max_episode_frames}
+    env = make_env(c.id, c.num_envs, config.seed, c.size, c.done_on_life_loss, **settings)
+    begin = time.perf_counter()
+    chunk = random_play(env, num_steps // c.num_envs)
+    rate = num_steps / (time.perf_counter() - begin)
+    return Workload(config, agent, state, replay_of(chunk), rate)
+
+
+def random_play(env: VectorEnv, num_steps: int) -> Chunk:
+    """Steps of a uniformly random policy, `num_steps` in each environment."""
+    rng, steps = np.random.default_rng(0), []
+    frames, fresh = env.reset(), np.ones(env.num_envs, bool)
+    for _ in range(num_steps):
+        actions = rng.integers(0, env.num_actions, env.num_envs)
+        result = env.step(actions)
+        steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.trunc, fresh))
+        frames, fresh = result.obs, result.end | result.trunc
+    return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))
+
+
+def replay_of(chunk: Chunk) -> Replay:
+    """A replay filled with one chunk."""
+    streams, steps = chunk.actions.shape
+    table = EpisodeTable(streams, steps)
+    table.record(chunk.starts)
+    episodes, num_episodes = table.arrays()
+    empty = init_replay(streams, steps, chunk.frames[0, 0].size)
+    return append(empty, chunk, 0)._replace(episodes=jnp.asarray(episodes), num_episodes=jnp.asarray(num_episodes))
