@@ -17,6 +17,8 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
 ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may differ from those of the run.")
 
+PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
+
 
 def main(argv: Sequence[str]) -> None:
     """Runs or resumes one run, from the flags."""
@@ -41,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     if is_finished(workdir.path, config):
         say(f"{workdir.path} holds a finished run: nothing to do")
         return
-    run = Run(config, workdir.path, interruption, say)
+    run = Run(config, workdir.path, interruption, say, PROFILE.value)
     try:
         run.introduce()
         run.train()

@@ -36,9 +36,9 @@ def train(
     return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout)
 
 
-def finished_run(workdir: Path) -> str:
+def finished_run(workdir: Path, *overrides: str) -> str:
     """Trains the tiny config to its end; what it printed."""
-    result = train(workdir)
+    result = train(workdir, *overrides)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

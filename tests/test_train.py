@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from tests.runs import assert_one_line_error, finished_run, module, rows, summar
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, finished_run(workdir)
+    return workdir, finished_run(workdir, "--profile")
 
 
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:
@@ -46,6 +47,27 @@ def test_a_run_says_what_it_is_and_what_it_leaves(finished: tuple[Path, str]) ->
     for picture in ("returns", "world_model", "actor_critic", "imagination"):
         with Image.open(workdir / "report" / f"{picture}.png") as image:
             assert len(set(image.convert("L").get_flattened_data())) > 5
+
+
+def test_a_run_says_where_its_time_goes(finished: tuple[Path, str]) -> None:
+    workdir, _ = finished
+    laps = [
+        {k.removeprefix("seconds/"): v for k, v in row.items() if k.startswith("seconds/")} for row in rows(workdir)
+    ]
+    laps = [lap for lap in laps if lap]
+    phases = {"world_model", "actor_critic", "save", "other"}
+    assert [set(lap) - phases for lap in laps] == [{"compile", "collect"}, {"collect", "test"}, {"collect"}, {"test"}]
+    assert all(seconds >= 0 for lap in laps for seconds in lap.values())
+    last = rows(workdir)[-1]["wall_time"]
+    assert 0.5 * last < sum(sum(lap.values()) for lap in laps) < last + 1
+
+
+def test_a_profile_holds_the_operations_of_both_updates(finished: tuple[Path, str]) -> None:
+    for network in ("world_model", "actor_critic"):
+        (trace,) = (finished[0] / "profile" / network).rglob("*.xplane.pb")
+        planes = jax.profiler.ProfileData.from_file(str(trace)).planes
+        names = {event.name for plane in planes for line in plane.lines for event in line.events}
+        assert any("while" in name for name in names), network  # the loop that is the program
 
 
 def test_a_finished_run_does_nothing(finished: tuple[Path, str]) -> None:

@@ -39,8 +39,10 @@ from edeline_jax.training.programs import build_programs
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState, init_state
 from edeline_jax.training.static import load_replay, open_static_dataset, replay_shapes
+from edeline_jax.training.stopwatch import Stopwatch
 
 Say = Callable[[str], None]
+PROFILED_UPDATES = 3
 
 
 class Run:
@@ -50,9 +52,10 @@ class Run:
     second.
     """
 
-    def __init__(self, config: Config, workdir: Path, interruption: Interruption, say: Say):
+    def __init__(self, config: Config, workdir: Path, interruption: Interruption, say: Say, profiles: bool = False):
+        """`profiles`: leave a trace of a few updates of each network in the folder."""
         self.config, self.workdir, self.say = config, workdir, say
-        self._interruption = interruption
+        self._interruption, self._profiles = interruption, profiles
         self.mesh = make_mesh()
         state_key, self._collect_key, self._test_key = jax.random.split(jax.random.key(config.seed), 3)
         static = bool(config.collection.path_to_static_dataset)
@@ -62,7 +65,7 @@ class Run:
         self.programs = build_programs(self.agent, config, self.mesh)
         self._begin(state_key)
         self.log = MetricsLog(workdir, config.wandb, to_dict(config))
-        self._since = time.perf_counter()
+        self._since, self._watch = time.perf_counter(), Stopwatch()
 
     def _begin(self, key: jax.Array) -> None:
         init = functools.partial(init_state, self.agent, self.config)
@@ -155,21 +158,30 @@ class Run:
             self._epoch()
 
     def _epoch(self) -> None:
+        self._watch.lap()
         if not self.progress.epoch_is_open:
             self.progress = self.progress.begin_epoch(self.config, self.updates)
         if self.config.training.model_free:
             self._train_model_free()
         else:
             if not self.progress.epoch_has_collected:
-                self._collect()
+                with self._watch.phase("collect"):
+                    self._collect()
             for network in ("world_model", "actor_critic"):
                 self._train(network)
-        self.checkpoints.wait()  # for the save of the epoch before: at most one finished epoch is not on the disk
+        with self._watch.phase("save"):  # of the epoch before: at most one finished epoch is not on the disk
+            self.checkpoints.wait()
         paces = {name: program.seconds_per_update for name, program in self.programs.items()}
         self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, paces)))
         if self.progress.epoch % self.config.evaluation.every == 0:
-            self.test(self.config.evaluation.num_episodes)
+            with self._watch.phase("test"):
+                self.test(self.config.evaluation.num_episodes)
         self._advance(epoch_is_open=False)
+        with self._watch.phase("save"):
+            self._save_what_is_due()
+        self._write("seconds", self._watch.lap())
+
+    def _save_what_is_due(self) -> None:
         c, last = self.config.checkpointing, self.progress.schedule_is_through(self.config)
         if self.progress.epoch % c.save_agent_every == 0 or last:
             self.checkpoints.save_agent(self.params, self.progress.epoch)
@@ -209,29 +221,41 @@ class Run:
         return self.progress.collection_target(self.config, self._keeper.minority_rewards)
 
     def _train(self, network: str) -> None:
-        target = getattr(self.progress, f"{network}_target")
-        num_updates = target - int(getattr(self.state, network).updates)
+        num_updates = self._updates_left(network)
         if num_updates <= 0:
             return
         program = self.programs[network]
-        first = program.seconds_per_update == 0
-        if first:
+        if not program.compile_seconds:
             self.say(f"compiling the {network} update ...")
-            program.compile(self.state, self.replay)
-            self.say(f"compiled in {program.compile_seconds:.0f} s")
+            with self._watch.phase("compile"):
+                program.compile(self.state, self.replay)
+            plans = f"it plans {program.temporary_bytes / 1e9:.2f} GB beside state and replay"
+            self.say(f"compiled in {program.compile_seconds:.0f} s; {plans}")
         self._breathe()
         with self._bar(network, num_updates, "update") as bar:
-            for dispatch in program.run(self.state, self.replay, num_updates):
-                self.state = dispatch.state
-                bar.update(dispatch.num_updates)
-                scalars = summarize_updates(dispatch.metrics)
-                self._refuse_not_finite(network, scalars)
-                if first:
-                    first = False
-                    self.say(f"{network}: {program.seconds_per_update * 1e3:.1f} ms per update")
-                self._advance()
-                self._write(network, {**scalars, "seconds_per_update": program.seconds_per_update})
-                self._breathe()
+            if self._profiles and program.num_dispatches == 0:
+                self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)  # the first are slower
+                with jax.profiler.trace(str(self.workdir / "profile" / network)):
+                    self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
+                self.say(f"profile of the {network} update in {self.workdir / 'profile' / network}")
+            self._update(network, self._updates_left(network), bar)
+
+    def _updates_left(self, network: str) -> int:
+        return getattr(self.progress, f"{network}_target") - int(getattr(self.state, network).updates)
+
+    def _update(self, network: str, num_updates: int, bar: tqdm) -> None:
+        program = self.programs[network]
+        for dispatch in program.run(self.state, self.replay, num_updates):
+            self.state = dispatch.state
+            self._watch.add(network, dispatch.seconds)
+            bar.update(dispatch.num_updates)
+            scalars = summarize_updates(dispatch.metrics)
+            self._refuse_not_finite(network, scalars)
+            if program.num_dispatches == 2:  # the first one is slower
+                self.say(f"{network}: {program.seconds_per_update * 1e3:.1f} ms per update")
+            self._advance()
+            self._write(network, {**scalars, "seconds_per_update": program.seconds_per_update})
+            self._breathe()
 
     def _train_model_free(self) -> None:
         env, num_steps = self._real_environment, self.config.actor_critic.loss.backup_every * self.config.env.num_envs

@@ -40,6 +40,7 @@ class UpdateProgram:
         self._compiled = None
         self.compile_seconds = 0.0
         self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
+        self.num_dispatches = 0
 
     def compile(self, state: TrainState, replay: Replay) -> None:
         """Compiles for arrays like these, once; `compile_seconds` says how long it took."""
@@ -62,6 +63,7 @@ class UpdateProgram:
             metrics = jax.device_get(metrics)
             seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
             self.seconds_per_update = seconds / done
+            self.num_dispatches += 1
             num_updates -= done
             yield Dispatch(state, metrics, done, seconds)
 
