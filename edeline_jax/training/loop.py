@@ -234,7 +234,7 @@ class Run:
         self._breathe()
         with self._bar(network, num_updates, "update") as bar:
             if self._profiles and program.num_dispatches == 0:
-                self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)  # the first are slower
+                self._update(network, 1, bar)  # the first one is slower
                 with jax.profiler.trace(str(self.workdir / "profile" / network)):
                     self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
                 self.say(f"profile of the {network} update in {self.workdir / 'profile' / network}")
