@@ -42,11 +42,15 @@ class UpdateProgram:
         self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
         self.num_dispatches = 0
 
+    def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
+        """The program for arrays (or shapes) like these, not yet compiled."""
+        return self._jitted.lower(state, replay, np.int32(1))
+
     def compile(self, state: TrainState, replay: Replay) -> None:
         """Compiles for arrays like these, once; `compile_seconds` says how long it took."""
         if self._compiled is None:
             begin = time.perf_counter()
-            self._compiled = self._jitted.lower(state, replay, np.int32(1)).compile()
+            self._compiled = self.lower(state, replay).compile()
             self.compile_seconds = time.perf_counter() - begin
 
     @property

@@ -1,0 +1,113 @@
+"""What the TPU compiler plans for the update programs, asked without a TPU.
+
+    EDELINE_EXTRAS=test,tpu bash launch/environment.sh
+    JAX_PLATFORMS=cpu python -m benchmarks.tpu_compiler [--config=...] [--topology=v5e:2x4] [--devices=1]
+
+libtpu compiles for a described slice on any Linux machine. Printed are its memory plan per device, XLA's FLOPs, the
+collectives, and the cycles that it estimates for one turn of the update loop and for one call of the denoiser: the
+compiler's own estimate, which no TPU has confirmed. Compiling takes minutes.
+"""
+
+import collections
+import os
+import re
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from jax.experimental import topologies
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from ml_collections import config_flags
+
+from benchmarks.workload import resized
+from edeline_jax import command_line
+from edeline_jax.agent import Agent, build_agent, init_params
+from edeline_jax.config import Config, pour
+from edeline_jax.replay.buffer import init_replay
+from edeline_jax.training.devices import AXIS
+from edeline_jax.training.programs import build_programs
+from edeline_jax.training.state import init_state
+
+CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
+DTYPE = flags.DEFINE_string("dtype", "bfloat16", "Compute dtype.")
+BATCH = flags.DEFINE_integer("batch", 0, "Global batch of both networks; 0: the config's.", lower_bound=0)
+TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "A slice, in libtpu's words.")
+DEVICES = flags.DEFINE_integer("devices", 1, "How many of its devices the program runs on.", lower_bound=1)
+PROGRAMS = flags.DEFINE_list("programs", ["denoiser", "world_model", "actor_critic"], "What to compile.")
+CLOCK = {"TPU v5 lite": 1.5e9}  # Hz: 197 TFLOP/s over four units of 128 x 128 multiply-adds
+COLLECTIVES = "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"
+NUM_ACTIONS = 4
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints a line per program."""
+    del argv
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no metadata server to ask what slice this is
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nobody holds a chip
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY.value).devices[: DEVICES.value]
+    mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    config = resized(pour(CONFIG.value, mesh.size), BATCH.value, DTYPE.value)
+    agent = build_agent(config, NUM_ACTIONS)
+    print(f"{mesh.size} x {devices[0].device_kind}, {DTYPE.value}")
+    print("| program | GFLOP | temporaries, GB | arguments, GB | cycles of the longest loop | ms | collectives |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for name in PROGRAMS.value:
+        print(row(name, compiled(name, agent, config, mesh), devices[0].device_kind), flush=True)
+
+
+def compiled(name: str, agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
+    """A program compiled for the mesh, from shapes alone."""
+    if name == "denoiser":
+        return compiled_denoiser(agent, config, mesh)
+    state = jax.eval_shape(lambda key: init_state(agent, config, key), jax.random.key(0))
+    num_envs, size = max(config.env.num_envs, mesh.size), 3 * config.env.size**2
+    steps = config.collection.num_steps_total // num_envs
+    replay = jax.eval_shape(lambda: init_replay(num_envs, steps, size, mesh.size))
+    return build_programs(agent, config, mesh)[name].lower(state, replay).compile()
+
+
+def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
+    """One call for the actor-critic's batch, each device its share."""
+    batch, size, D = config.actor_critic.training.batch_size, config.env.size, config.agent.recurrent_emb.mamba.d_model
+    params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))["world_model"]
+
+    def shape(*dims: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((batch, *dims), jnp.float32, sharding=NamedSharding(mesh, P(AXIS)))
+
+    everywhere = NamedSharding(mesh, P())
+    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), params)
+    arguments = shape(config.context, size, size, 3), shape(size, size, 3), shape(), shape(D)
+    call = jax.jit(lambda params, *args: agent.world_model.apply(params, *args, method="denoise")[1])
+    return call.lower(params, *arguments).compile()
+
+
+def row(name: str, program: jax.stages.Compiled, device_kind: str) -> str:
+    """One line of the table."""
+    memory, text = program.memory_analysis(), program.as_text()
+    cycles = max(loop_cycles(text).values())
+    milliseconds = f"{cycles / CLOCK[device_kind] * 1e3:.2f}" if device_kind in CLOCK else ""
+    found = {kind: len(re.findall(rf" {kind}(?:-start)?\(", text)) for kind in COLLECTIVES}
+    collectives = ", ".join(f"{count} {kind}" for kind, count in found.items() if count) or "none"
+    return (
+        f"| {name} | {program.cost_analysis()['flops'] / 1e9:,.1f} | {memory.temp_size_in_bytes / 1e9:.2f} | "
+        f"{memory.argument_size_in_bytes / 1e9:.2f} | {cycles:,} | {milliseconds} | {collectives} |"
+    )
+
+
+def loop_cycles(text: str) -> dict[str, int]:
+    """Estimated cycles of the operations of each computation (a loop's body is one), loops inside not counted."""
+    cycles: dict[str, int] = collections.Counter()
+    computation = ""
+    for line in text.splitlines():
+        if line.endswith("{") and not line.startswith(" "):
+            computation = line.split()[0]
+        elif match := re.search(r'"estimated_cycles":"(\d+)"', line):
+            cycles[computation] += int(match[1])
+    return cycles
+
+
+if __name__ == "__main__":
+    command_line.run(main, CONFIG)
