@@ -1,7 +1,7 @@
 """XLA's count of the operations in an update.
 
 XLA counts the body of a loop once, so what runs in loops is counted apart and multiplied by how often it runs, and
-gradients are counted for a share of the batch that the image encoder takes in one part. Everything is lowered, not
+gradients are counted for a batch of one, which the image encoder takes in one part. Everything is lowered, not
 compiled, and for an accelerator, where every convolution is XLA's own: this counts what the mathematics asks for,
 whatever form the CPU computes it in.
 """
@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.rollout import Trajectory, act
 from edeline_jax.agent import Agent, init_params
 from edeline_jax.config import Config
-from edeline_jax.nn.image_encoder import FRAMES_AT_ONCE
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.segment import Segment
 from edeline_jax.training.updates import actor_critic_gradients, world_model_gradients
@@ -54,8 +53,7 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
 def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     """Loss and gradients on one batch."""
-    T, size = config.segment_length, config.env.size
-    B = _share(config.world_model.training.batch_size, T)
+    B, T, size = 1, config.segment_length, config.env.size
     batch = Segment(
         _floats(B, T, size, size, 3), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
     )
@@ -68,7 +66,7 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
         batch,
         draws,
     )
-    return flops * config.world_model.training.batch_size / B
+    return flops * config.world_model.training.batch_size
 
 
 def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
@@ -100,8 +98,7 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
     """Loss and gradients on one stored trajectory without restarts; the recurrent part, a loop, is counted per step."""
     network, c, frame = agent.actor_critic, config.actor_critic, (config.env.size, config.env.size, 3)
-    T = c.loss.backup_every
-    B = _share(c.training.batch_size, T)
+    T, B = c.loss.backup_every, 1
     flags, scalars, lstm = _floats(T, B, dtype=bool), _floats(T, B), jax.eval_shape(lambda: network.init_state(B))
     logits, burn_in = _floats(T, B, network.num_actions), _floats(T, B, 0, *frame)
     trajectory = Trajectory(
@@ -122,12 +119,7 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
         lambda params, frames: network.apply(params, frames, method="encode"), params, _floats(B, *frame)
     )
     step = count(jax.grad(outputs, (0, 1)), params, features, lstm)
-    return (gradients + (T - 1) * step) * c.training.batch_size / B
-
-
-def _share(batch: int, frames: int) -> int:
-    """The largest share of a batch of sequences of `frames` frames that the image encoder takes in one part."""
-    return max(b for b in range(1, batch + 1) if batch % b == 0 and (b == 1 or b * frames <= FRAMES_AT_ONCE))
+    return (gradients + (T - 1) * step) * c.training.batch_size
 
 
 def _floats(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:

@@ -1,8 +1,8 @@
-"""2-D convolution in the form that suits the backend; chosen here and nowhere else.
+"""2-D convolution: XLA's own forward, gradients in the form that suits the backend; chosen here and nowhere else.
 
-GPU and TPU run XLA's own. On the CPU, XLA's own gradients of a convolution are ten times slower inside a loop than
-outside (and every update program is a loop), so there they are written out: the input's as a plain convolution, the
-kernel's as matrix products with shifted inputs.
+GPU and TPU run XLA's own gradients too. On the CPU those are far slower inside a loop than outside (and every update
+program is a loop), so there they are written out: the input's as a plain convolution, the kernel's as matrix products
+with shifted inputs.
 """
 
 import functools
@@ -12,20 +12,19 @@ import jax.numpy as jnp
 
 PIXELS_PER_BLOCK = 1024
 
+Gradients = tuple[jax.Array, jax.Array]
+
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Convolves [B, H, W, in] with [k, k, in, out], k odd, `k // 2` zeros on every side.
 
     XLA's SAME would pad unevenly at stride 2. Result: [B, ceil(H / stride), ceil(W / stride), out].
     """
-    if kernel.shape[0] == 1 and stride == 1:
-        return x @ kernel[0, 0]
-    plain = functools.partial(plain_convolve, stride=stride)
-    return jax.lax.platform_dependent(x, kernel, cpu=lambda x, k: _cpu_convolve(x, k, stride), default=plain)
+    return x @ kernel[0, 0] if kernel.shape[0] == 1 and stride == 1 else _convolve(x, kernel, stride)
 
 
 def plain_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """XLA's convolution, the definition of the others."""
+    """XLA's convolution, with XLA's gradients: the definition of the others."""
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -33,7 +32,7 @@ def plain_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _cpu_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+def _convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return plain_convolve(x, kernel, stride)
 
 
@@ -41,13 +40,21 @@ def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, t
     return plain_convolve(x, kernel, stride), (x, kernel)
 
 
-def _backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
+def _backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> Gradients:
+    written_out, plain = (functools.partial(form, stride=stride) for form in (_gradients, _plain_gradients))
+    return jax.lax.platform_dependent(*saved, dy, cpu=written_out, default=plain)
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _plain_gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> Gradients:
+    return jax.vjp(functools.partial(plain_convolve, stride=stride), x, kernel)[1](dy)
+
+
+def _gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> Gradients:
     dx = plain_convolve(_dilate(dy, stride, x.shape), kernel[::-1, ::-1].swapaxes(2, 3), 1)
     return dx, _kernel_gradient(x, dy, kernel.shape[0], stride)
-
-
-_cpu_convolve.defvjp(_forward, _backward)
 
 
 def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:

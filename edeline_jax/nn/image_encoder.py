@@ -7,7 +7,7 @@ import jax
 
 from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
 
-FRAMES_AT_ONCE = 160  # enough to fill a device; activations of more would only take memory
+PART_BYTES = 320e6  # of one activation at full resolution: enough to fill a device, and a few dozen fit into memory
 
 
 class ImageEncoder(nn.Module):
@@ -29,11 +29,13 @@ class ImageEncoder(nn.Module):
 
 def encode_in_parts(encoder: ImageEncoder, frames: jax.Array) -> jax.Array:
     """`encoder(frames)` for many frames [B, H, W, C]: part after part, so that their gradients fit into memory."""
-    size = max(d for d in range(1, FRAMES_AT_ONCE + 1) if len(frames) % d == 0)
-    if size == len(frames):
+    B, H, W, _ = frames.shape
+    at_once = PART_BYTES // (H * W * encoder.channels[0] * frames.dtype.itemsize)
+    size = max(d for d in range(1, B + 1) if B % d == 0 and (d <= at_once or d == 1))
+    if size == B:
         return encoder(frames)
     scan = nn.scan(
         lambda encoder, carry, part: (carry, encoder(part)), variable_broadcast="params", split_rngs={"params": False}
     )
-    parts = frames.reshape(-1, size, *frames.shape[1:])
-    return scan(encoder, None, parts)[1].reshape(len(frames), -1)
+    parts = frames.reshape(B // size, size, *frames.shape[1:])
+    return scan(encoder, None, parts)[1].reshape(B, -1)

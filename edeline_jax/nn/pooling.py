@@ -1,4 +1,8 @@
-"""2x2 max-pooling that remembers which pixel won: one byte per window, instead of the input, for the backward pass."""
+"""2x2 max-pooling that remembers which pixel won: one byte per window, instead of the input, for the backward pass.
+
+TPUs are better at XLA's own backward pass, by their compiler's estimate, and take that; what the other form would need
+is then never computed.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +17,32 @@ def max_pool(x: jax.Array) -> jax.Array:
 
     The gradient goes to the first largest pixel of a window, rows first, as in PyTorch.
     """
+    return _plain_max_pool(x)
+
+
+def _plain_max_pool(x: jax.Array) -> jax.Array:
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *WINDOWS)
 
 
-def _pool_with_winner(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The maxima, and the number (uint8, 0..3) of the pixel that each came from."""
+def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _plain_max_pool(x), (checkpoint_name(_winners(x), "pool_winner"), x)
+
+
+def _backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:
+    winner, x = saved
+    return (jax.lax.platform_dependent(winner, x, dy, tpu=_plain_gradient, default=_spread),)
+
+
+max_pool.defvjp(_forward, _backward)
+
+
+def _plain_gradient(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
+    del winner
+    return jax.vjp(_plain_max_pool, x)[1](dy)[0]
+
+
+def _winners(x: jax.Array) -> jax.Array:
+    """The number (uint8, 0..3) of the pixel of each window that is its maximum."""
     rows, columns = jnp.arange(x.shape[1]) % 2, jnp.arange(x.shape[2]) % 2
     number = jnp.broadcast_to((2 * rows[:, None] + columns).astype(jnp.uint8)[None, :, :, None], x.shape)
 
@@ -26,21 +51,13 @@ def _pool_with_winner(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         return jnp.where(first, a[0], b[0]), jnp.where(first, a[1], b[1])
 
     lowest = (jnp.array(-jnp.inf, x.dtype), jnp.uint8(4))
-    return jax.lax.reduce_window((x, number), lowest, larger, *WINDOWS)
+    return jax.lax.reduce_window((x, number), lowest, larger, *WINDOWS)[1]
 
 
-def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    y, winner = _pool_with_winner(x)
-    return y, (checkpoint_name(winner, "pool_winner"), jnp.zeros((0, *x.shape[1:3]), x.dtype))
-
-
-def _backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:
-    winner, (_, height, width) = saved[0], saved[1].shape
-    B, rows, columns, C = dy.shape
+def _spread(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
+    """dy [B, H // 2, W // 2, C] at the winning pixels of x [B, H, W, C], of which only the shape is read."""
+    (_, height, width, _), (B, rows, columns, C) = x.shape, dy.shape
     numbers = jnp.arange(4, dtype=jnp.uint8).reshape(2, 1, 2, 1)
     spread = jnp.where(winner[:, :, None, :, None] == numbers, dy[:, :, None, :, None], 0)
     dx = spread.reshape(B, 2 * rows, 2 * columns, C)
-    return (jnp.pad(dx, ((0, 0), (0, height - 2 * rows), (0, width - 2 * columns), (0, 0))),)
-
-
-max_pool.defvjp(_forward, _backward)
+    return jnp.pad(dx, ((0, 0), (0, height - 2 * rows), (0, width - 2 * columns), (0, 0)))

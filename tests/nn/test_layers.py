@@ -41,7 +41,7 @@ def test_group_norm_gradients_do_not_see_the_pivot() -> None:
 
 def test_frames_in_parts_are_encoded_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values and gradients; also where the module makes its parameters inside of the parts."""
-    monkeypatch.setattr(image_encoder, "FRAMES_AT_ONCE", 4)
+    monkeypatch.setattr(image_encoder, "PART_BYTES", 4 * 8 * 8 * 4 * 4)  # four frames
 
     class Network(nn.Module):
         parts: bool
