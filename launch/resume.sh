@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Goes on with a run where it stood: bash launch/resume.sh RUN [further flags, e.g. --config.evaluation.every=5]
+# Goes on with a run where it stood.
+# Usage: bash launch/resume.sh [--dry-run] RUN [further flags, e.g. --config.evaluation.every=5]
 set -euo pipefail
+# shellcheck source=launch/dry_run.sh
+source "$(dirname "${BASH_SOURCE[0]}")/dry_run.sh"
+
 if (($# == 0)) || ! [[ -f "$1/config.json" ]]; then
-  echo "usage: bash launch/resume.sh RUN [flags]; RUN is the folder of a run, with its config.json" >&2
-  exit 1
+  fail "usage: bash launch/resume.sh RUN [flags]; RUN is the folder of a run, with its config.json"
 fi
 run=$(realpath "$1")
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash launch/environment.sh
-exec .venv/bin/python -m edeline_jax.train --config="configs/run.py:$run" --workdir="$run" "$@"
+run bash launch/environment.sh
+hand_over .venv/bin/python -m edeline_jax.train --config="configs/run.py:$run" --workdir="$run" "$@"

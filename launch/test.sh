@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Installs what is needed, checks the style and runs the tests. Further arguments go to pytest, e.g. -m slow
+# Installs what is needed, checks the style and runs the tests.
+# Usage: bash launch/test.sh [--dry-run] [arguments of pytest, e.g. -m slow]
 #   EDELINE_TEST_WORKERS    processes that run tests (default: 2)
 #   JAX_PLATFORMS           the device of the tests (default: cpu; a GPU wants EDELINE_TEST_WORKERS=0)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source launch/dry_run.sh
 
-bash launch/environment.sh
-export PATH="$PWD/.venv/bin:$PATH"
-export JAX_PLATFORMS="${JAX_PLATFORMS:-cpu}"
+run bash launch/environment.sh
+run source .venv/bin/activate
 cache=${XDG_CACHE_HOME:-~/.cache}
-export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edeline-jax}"
+run export JAX_PLATFORMS="${JAX_PLATFORMS:-cpu}"
+run export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edeline-jax}"
 
-ruff check .
-ruff format --check .
-python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile "$@" # files share their compiled programs
+run ruff check .
+run ruff format --check .
+run shellcheck launch/*
+run python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile "$@" # files share their compiled programs

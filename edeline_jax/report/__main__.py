@@ -1,0 +1,35 @@
+"""How a set of runs came out.
+
+Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]`; every run in and below the folders counts.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from edeline_jax import command_line
+from edeline_jax.errors import UserError
+from edeline_jax.files import write_json
+from edeline_jax.report.grid import find_runs, summarize, table, to_json
+
+JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the table of the runs below the folders argv[1:]."""
+    folders = [Path(name) for name in argv[1:]]
+    if not folders:
+        raise UserError("usage: python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]")
+    runs = find_runs(folders, lambda line: print(f"warning: {line}", file=sys.stderr, flush=True))
+    if not runs:
+        raise UserError(f"{', '.join(argv[1:])}: no run there; the folder of a run has a config.json")
+    grid = summarize(runs)
+    print(table(grid))
+    if JSON.value:
+        write_json(Path(JSON.value), to_json(grid))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

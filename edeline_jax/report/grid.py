@@ -1,0 +1,217 @@
+"""Many runs as one table: games x seeds, and the scores over all games.
+
+Over games: mean and median of the games' mean human-normalised scores, and the interquartile mean, which is the mean of
+what is left of all runs of all games without the lowest and the highest quarter (Agarwal et al., *Deep Reinforcement
+Learning at the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished runs count.
+"""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edeline_jax.envs.games import GAMES, human_normalised_score
+from edeline_jax.errors import one_line
+
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
+
+
+class Run(NamedTuple):
+    """A run's folder, and how far it is."""
+
+    folder: Path
+    game: str  # "none": it was not tested in a game
+    seed: int
+    finished: bool
+    score: float | None  # mean return of its last test; None where there was none yet
+    epoch: int
+    env_steps: int
+
+
+class GameScores(NamedTuple):
+    """The runs of one game. A figure is None where there are too few finished runs for it."""
+
+    num_finished: int
+    num_runs: int
+    mean: float | None  # of the runs' mean returns
+    std: float | None  # sample standard deviation over them
+    human_normalised: float | None  # mean
+
+
+class Overall(NamedTuple):
+    """Human-normalised scores over games."""
+
+    num_games: int
+    num_runs: int
+    mean: float
+    median: float
+    interquartile_mean: float
+
+
+class Grid(NamedTuple):
+    """What a set of runs came to."""
+
+    games: dict[str, GameScores]
+    overall: Overall | None  # None: no run of an Atari game is finished
+    unfinished: list[Run]
+
+
+def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Run]:
+    """All runs in and below `folders`, each once, in the order of game, seed and path.
+
+    Args:
+      warn: is told, in a line each, which files cannot be used; the search goes on.
+    """
+    paths = {path.resolve(): path for folder in folders for path in _folders_with_config(folder)}
+    runs = [_read_run(path, warn) for path in paths.values()]
+    return sorted((run for run in runs if run is not None), key=lambda run: (run.game, run.seed, str(run.folder)))
+
+
+def summarize(runs: list[Run]) -> Grid:
+    """Figures per game and over games."""
+    games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
+    return Grid(games, _overall(runs), [run for run in runs if not run.finished])
+
+
+def interquartile_mean(scores: Iterable[float]) -> float:
+    """The mean without the lowest and the highest quarter, each rounded down to whole runs."""
+    ordered = np.sort(np.fromiter(scores, np.float64))
+    cut = len(ordered) // 4
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
+def table(grid: Grid) -> str:
+    """The figures for people to read."""
+    head = f"{'game':<16} {'finished':>8} {'return':>10} {'std':>9} {'human-normalised':>17}"
+    lines = [head, *(_line(game, scores) for game, scores in grid.games.items())]
+    if grid.overall is not None:
+        o = grid.overall
+        lines.append(
+            f"human-normalised over {o.num_games} of {len(GAMES)} games, {o.num_runs} runs: "
+            f"mean {o.mean:.3f}, median {o.median:.3f}, interquartile mean {o.interquartile_mean:.3f}"
+        )
+    if grid.unfinished:
+        lines += ["not finished:", *(f"  {_standing(run)}" for run in grid.unfinished)]
+    return "\n".join(lines)
+
+
+def to_json(grid: Grid) -> dict[str, Any]:
+    """The same figures as nested dicts."""
+    return {
+        "games": {game: scores._asdict() for game, scores in grid.games.items()},
+        "overall": None if grid.overall is None else grid.overall._asdict(),
+        "unfinished": [run._asdict() | {"folder": str(run.folder)} for run in grid.unfinished],
+    }
+
+
+def _folders_with_config(folder: Path) -> Iterable[Path]:
+    for path, below, files in os.walk(folder):
+        below.sort()
+        if "config.json" in files:
+            yield Path(path)
+            if "metrics.jsonl" in files:
+                below.clear()  # a run holds no runs, but many files
+
+
+def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        game, seed = str(config["env"]["id"]), int(config["seed"])
+    except UNUSABLE as error:
+        warn(f"{folder / 'config.json'}: not the config of a run ({one_line(error)})")
+        return None
+    end = _read_summary(folder / "summary.json", game, warn)
+    if end is not None:
+        return Run(folder, game, seed, True, *end)
+    rows = _read_rows(folder / "metrics.jsonl", warn)
+    epoch, env_steps = _newest(rows, "epoch", "env_steps") or (0, 0)
+    (score,) = _newest(rows, "test/return_mean") or (None,)
+    return Run(folder, game, seed, False, score, int(epoch), int(env_steps))
+
+
+def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[float | None, int, int] | None:
+    """Score, epoch and steps at the end; None where the run has not come to it."""
+    try:
+        summary = json.loads(path.read_text())
+        score = None if game == "none" else _finite(summary["return_mean"])
+        epoch, env_steps = (_finite(summary["progress"][name]) for name in ("epoch", "env_steps"))
+        return score, int(epoch), int(env_steps)
+    except FileNotFoundError:
+        return None
+    except UNUSABLE as error:
+        warn(f"{path}: not the summary of a run ({one_line(error)}); the run counts as not finished")
+        return None
+
+
+def _read_rows(path: Path, warn: Callable[[str], None]) -> list[dict]:
+    """The lines of a metrics file that can be read; a kill cuts the last one short."""
+    rows = []
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return rows
+    except UNUSABLE as error:
+        warn(f"{path}: cannot be read ({one_line(error)})")
+        return rows
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    rows = [row for row in rows if isinstance(row, dict)]
+    if lines and _newest(rows, "epoch", "env_steps") is None:
+        warn(f"{path}: not the metrics of a run")
+    return rows
+
+
+def _newest(rows: list[dict], *names: str) -> tuple[float, ...] | None:
+    """Values of the newest row that has all of them."""
+    for row in reversed(rows):
+        with contextlib.suppress(*UNUSABLE):
+            return tuple(_finite(row[name]) for name in names)
+    return None
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+def _scores_of(game: str, runs: list[Run]) -> GameScores:
+    runs = [run for run in runs if run.game == game]
+    scores = [run.score for run in runs if run.finished and run.score is not None]
+    mean = float(np.mean(scores)) if scores else None
+    std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    normalised = human_normalised_score(game, mean) if mean is not None and game in GAMES else None
+    return GameScores(sum(run.finished for run in runs), len(runs), mean, std, normalised)
+
+
+def _overall(runs: list[Run]) -> Overall | None:
+    by_game: dict[str, list[float]] = {}
+    for run in runs:
+        if run.finished and run.score is not None and run.game in GAMES:
+            by_game.setdefault(run.game, []).append(human_normalised_score(run.game, run.score))
+    if not by_game:
+        return None
+    every = [score for scores in by_game.values() for score in scores]
+    means = [np.mean(scores) for scores in by_game.values()]
+    mean, median = float(np.mean(means)), float(np.median(means))
+    return Overall(len(by_game), len(every), mean, median, interquartile_mean(every))
+
+
+def _line(game: str, scores: GameScores) -> str:
+    def figure(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:,.{digits}f}"
+
+    columns = (figure(scores.mean, 2), figure(scores.std, 2), figure(scores.human_normalised, 3))
+    finished = f"{scores.num_finished}/{scores.num_runs}"
+    return f"{game:<16} {finished:>8} {columns[0]:>10} {columns[1]:>9} {columns[2]:>17}"
+
+
+def _standing(run: Run) -> str:
+    test = "" if run.score is None else f", last test {run.score:.2f}"
+    return f"{run.game} seed {run.seed}: epoch {run.epoch:,}, {run.env_steps:,} steps{test} ({run.folder})"

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Games x seeds on this machine, one run on each device at a time; a free device takes the next run.
+# Usage: bash launch/local_grid.sh [--dry-run] OUTPUTS GAME[,GAME...] SEED[,SEED...] [flags of the training program]
+#   EDELINE_DEVICES       numbers of the devices, e.g. 0,1,2,3 (default: every GPU; without GPUs one run at a time)
+#   EDELINE_DEVICE_KIND   tpu: the devices are chips of a TPU VM
+# A run is in OUTPUTS/GAME/SEED, and what it prints in OUTPUTS/GAME/SEED.log. One that fails does not stop the others.
+# After SIGTERM or Ctrl-C the runs save and end; the same command goes on, and finished runs do nothing.
+set -euo pipefail
+# shellcheck source=launch/dry_run.sh
+source "$(dirname "${BASH_SOURCE[0]}")/dry_run.sh"
+
+(($# >= 3)) || fail "usage: bash launch/local_grid.sh [--dry-run] OUTPUTS GAME[,GAME...] SEED[,SEED...] [flags]"
+outputs=$(realpath --canonicalize-missing "$1")
+IFS=, read -ra games <<<"$2"
+IFS=, read -ra seeds <<<"$3"
+flags=("${@:4}")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+[[ ${EDELINE_DEVICE_KIND-} != tpu ]] || need EDELINE_DEVICES=0,1,2,3
+gpus=$(nvidia-smi --list-gpus 2>/dev/null | sed -n 's/^GPU \([0-9]*\):.*/\1/p' | paste -sd,) || true
+IFS=, read -ra devices <<<"${EDELINE_DEVICES:-$gpus}"
+((${#devices[@]} > 0)) || devices=("") # one run at a time, on whatever JAX finds
+
+# compose DEVICE GAME SEED: the command of a run, which sees its device alone.
+compose() {
+  local only=()
+  case $1,${EDELINE_DEVICE_KIND-} in
+    ,*) ;;
+    *,tpu) only=(TPU_VISIBLE_CHIPS="$1" TPU_CHIPS_PER_PROCESS_BOUNDS="1,1,1" TPU_PROCESS_BOUNDS="1,1,1") ;;
+    *) only=(CUDA_VISIBLE_DEVICES="$1") ;;
+  esac
+  command=(env "${only[@]}" .venv/bin/python -m edeline_jax.train --config="configs/atari.py:$2" --config.seed="$3"
+    --distributed=off --workdir="$outputs/$2/$3" "${flags[@]}")
+}
+
+# work DEVICE: takes one run after the other until none is left. Whoever can make the folder of a claim has the run.
+work() {
+  local device=$1 game seed log stopped=
+  trap 'stopped=1' TERM
+  for game in "${games[@]}"; do
+    for seed in "${seeds[@]}"; do
+      if [[ -n $stopped ]] || ! mkdir "$claims/$game-$seed" 2>/dev/null; then continue; fi
+      log=$outputs/$game/$seed.log
+      echo "$game, seed $seed${device:+, device $device}: $log"
+      compose "$device" "$game" "$seed"
+      if ! { mkdir -p "$outputs/$game" && "${command[@]}" </dev/null >>"$log" 2>&1; }; then
+        echo "$game, seed $seed: $log" >"$claims/$game-$seed/failed"
+      fi
+    done
+  done
+}
+
+plan() {
+  local game seed next=0
+  for game in "${games[@]}"; do
+    for seed in "${seeds[@]}"; do
+      compose "${devices[next++ % ${#devices[@]}]}" "$game" "$seed"
+      run mkdir -p "$outputs/$game"
+      echo "$(show "${command[@]}") </dev/null >>$(show "$outputs/$game/$seed.log") 2>&1"
+    done
+  done
+}
+
+pass_on() {
+  echo "stopping: the runs save; the same command goes on" >&2
+  for worker in "${workers[@]}"; do
+    kill -TERM -- "-$worker" 2>/dev/null || true
+  done
+}
+
+run bash launch/environment.sh
+if [[ -n $dry_run ]]; then
+  plan # as if all runs took the same time
+else
+  claims=$(mktemp -d)
+  trap 'rm -r "$claims"' EXIT
+  set -m # every worker and its run are a process group, so that Ctrl-C reaches this script alone, and a run once
+  workers=()
+  trap pass_on INT TERM
+  for device in "${devices[@]}"; do
+    work "$device" &
+    workers+=($!)
+  done
+  for worker in "${workers[@]}"; do
+    until wait "$worker"; do kill -0 "$worker" 2>/dev/null || break; done # a signal ends `wait` early
+  done
+fi
+
+run .venv/bin/python -m edeline_jax.report "$outputs" || true # it says so itself where no run has begun
+if [[ -z $dry_run ]] && compgen -G "$claims/*/failed" >/dev/null; then
+  echo "error: these runs failed:" >&2
+  cat "$claims"/*/failed >&2
+  exit 1
+fi

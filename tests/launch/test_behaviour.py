@@ -1,0 +1,142 @@
+"""What the launch scripts do with runs that end, fail or are stopped; the runs are stand-ins."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.launch.stand_ins import environment, launch, make_root, write_program
+
+# Notes when a run starts and ends, on which device, and fails with seed 13. A signal ends it well.
+TRAIN = """
+[[ "$*" == *edeline_jax.train* ]] || { echo "$*" >>others; exit 0; }
+game=$(grep -o 'atari.py:[a-z_]*' <<<"$*" | cut -d: -f2)
+seed=$(grep -o 'config.seed=[0-9]*' <<<"$*" | cut -d= -f2)
+note() { echo "$1 ${CUDA_VISIBLE_DEVICES-} $game $seed" >>notes; }
+stopped=
+trap 'note stopped; stopped=1' TERM INT
+note start
+echo "training $game"
+sleep "${BUSY:-0.2}" & wait
+[[ -z $stopped ]] || { kill $!; sleep 0.5; exit 0; } # time for a second signal, which would be noted
+note end
+((seed != 13))
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = make_root(tmp_path / "repository")
+    write_program(root / ".venv" / "bin" / "python", TRAIN)
+    write_program(root / ".venv" / "bin" / "pip", "")
+    return root
+
+
+def notes(root: Path) -> list[list[str]]:
+    return [line.split() for line in (root / "notes").read_text().splitlines()]
+
+
+def test_a_grid_does_every_run_once_and_one_at_a_time_on_a_device(root: Path) -> None:
+    result = launch(root, "local_grid.sh", "out", "pong,breakout", "0,1,2", EDELINE_DEVICES="4,7")
+    assert result.returncode == 0, result.stderr
+    runs = [(game, seed) for event, _, game, seed in notes(root) if event == "start"]
+    assert sorted(runs) == [(game, seed) for game in ("breakout", "pong") for seed in "012"]
+    for device in "47":
+        events = [event for event, on, _, _ in notes(root) if on == device]
+        assert events == ["start", "end"] * (len(events) // 2) and events  # both devices work
+    assert (root / "out" / "pong" / "2.log").read_text() == "training pong\n"
+    assert (root / "others").read_text().splitlines()[-1] == f"-m edeline_jax.report {root / 'out'}"
+
+
+def test_a_run_that_fails_is_named_and_the_others_end(root: Path) -> None:
+    result = launch(root, "local_grid.sh", "out", "pong,breakout", "13,0", EDELINE_DEVICES="0")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "error: these runs failed:",
+        f"breakout, seed 13: {root / 'out' / 'breakout' / '13.log'}",
+        f"pong, seed 13: {root / 'out' / 'pong' / '13.log'}",
+    ]
+    assert [event for event, *_ in notes(root)].count("end") == 4
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure(root: Path) -> None:
+    (root / "out").touch()
+    result = launch(root, "local_grid.sh", "out", "pong", "0")
+    assert result.returncode == 1 and f"pong, seed 0: {root / 'out' / 'pong' / '0.log'}" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_runs_once_and_starts_no_more(root: Path, number: signal.Signals) -> None:
+    line = ["bash", "launch/local_grid.sh", "out", "pong", "0,1,2,3"]
+    env = environment(root, EDELINE_DEVICES="0,1", BUSY="60")
+    pipe = subprocess.PIPE
+    grid = subprocess.Popen(line, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (root / "notes").exists() or len(notes(root)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(grid.pid, number)  # as a terminal does
+    _, complaints = grid.communicate(timeout=30)
+    assert grid.returncode == 0 and complaints.startswith("stopping: ")
+    assert sorted(event for event, *_ in notes(root)) == ["start", "start", "stopped", "stopped"]
+
+
+# Notes what it was asked for; the slice is pre-empted as often as there are lines in `preemptions`.
+GCLOUD = """
+echo "$4" >>calls
+case $4 in
+  ssh) [[ "$*" != *edeline_jax.train* ]] || exit "${STATUS:-0}" ;;
+  describe)
+    if [[ -s preemptions ]]; then echo PREEMPTED; sed -i 1d preemptions; else echo READY; fi ;;
+esac
+"""
+SLICE = {
+    "EDELINE_TPU_NAME": "edeline",
+    "EDELINE_ZONE": "us-west4-a",
+    "EDELINE_PROJECT": "my-project",
+    "EDELINE_ACCELERATOR": "v5litepod-8",
+    "EDELINE_RUNTIME": "v2-alpha-tpuv5-lite",
+    "EDELINE_CONFIG": "configs/atari.py:breakout",
+    "EDELINE_WORKDIR": "gs://my-bucket/breakout",
+}
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_watch_makes_a_preempted_slice_again_and_then_tells_how_the_run_ended(tmp_path: Path, status: int) -> None:
+    root = make_root(tmp_path / "repository", gcloud=GCLOUD, git="", sleep="")
+    (root / "preemptions").write_text("first\nsecond\n")
+    result = launch(root, "tpu_vm.sh", "watch", **SLICE, STATUS=str(status))
+    assert result.returncode == status
+    again = ["ssh", "describe", "delete", "create", "scp", "ssh"]
+    assert (root / "calls").read_text().split() == [*again, *again, "ssh", "describe"]
+
+
+@pytest.mark.parametrize(
+    ("status", "finished", "requeued"), [(0, False, True), (0, True, False), (1, False, False)], ids=str
+)
+def test_a_job_queues_up_again_where_it_was_told_to_stop(
+    tmp_path: Path, status: int, finished: bool, requeued: bool
+) -> None:
+    root = make_root(tmp_path / "repository", srun=f"exit {status}", scontrol='echo "$*" >>calls')
+    (root / "run").mkdir()
+    if finished:
+        (root / "run" / "summary.json").touch()
+    variables = {"SLURM_SUBMIT_DIR": str(root), "SLURM_JOB_ID": "42"}
+    run = {"EDELINE_CONFIG": "configs/atari.py:pong", "EDELINE_WORKDIR": "run"}
+    assert launch(root, "slurm.sbatch", **variables, **run).returncode == status
+    assert (root / "calls").exists() == requeued
+    if requeued:
+        assert (root / "calls").read_text() == "requeue 42\n"
+
+
+def test_a_task_of_the_array_is_one_run_and_one_beyond_them_is_refused(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "repository", srun='echo "$*" >>calls', scontrol="")
+    variables = {"SLURM_SUBMIT_DIR": str(root), "SLURM_JOB_ID": "42", "EDELINE_OUTPUTS": "out", "EDELINE_SEEDS": "2"}
+    assert launch(root, "slurm_atari100k.sbatch", **variables, SLURM_ARRAY_TASK_ID="27").returncode == 0
+    (call,) = (root / "calls").read_text().splitlines()
+    assert "--config=configs/atari.py:amidar --config.seed=1 " in call and call.endswith("--workdir=out/amidar/1")
+    beyond = launch(root, "slurm_atari100k.sbatch", **variables, SLURM_ARRAY_TASK_ID="52")
+    assert beyond.returncode == 1 and "task 52 of 52" in beyond.stderr

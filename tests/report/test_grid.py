@@ -1,0 +1,145 @@
+"""Many runs as one table; the runs here are folders with the files that a run leaves."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edeline_jax.report.grid import find_runs, interquartile_mean, summarize, table
+from tests.runs import assert_one_line_error, module
+
+
+def write_run(folder: Path, game: str, seed: int, score: float | None = None, rows: tuple[dict, ...] = ()) -> Path:
+    """A finished run where there is a score."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"seed": seed, "env": {"id": game}}))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if score is not None:
+        progress = {"epoch": 1000, "env_steps": 100_000}
+        (folder / "summary.json").write_text(json.dumps({"return_mean": score, "progress": progress}))
+    return folder
+
+
+def read(*folders: Path) -> tuple[list, list[str]]:
+    warnings: list[str] = []
+    return find_runs(folders, warnings.append), warnings
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    """Random play is 0.1 in Boxing and 0 in Freeway; the human's 12 and 29.6 more."""
+    for seed, score in enumerate((0.1, 12.1, 24.1)):  # human-normalised 0, 1, 2
+        write_run(tmp_path / "boxing" / str(seed), "boxing", seed, score)
+    write_run(tmp_path / "freeway" / "0", "freeway", 0, 2.96)  # 0.1
+    write_run(tmp_path / "freeway" / "1", "freeway", 1, 296.0)  # 10
+    rows = ({"epoch": 3, "env_steps": 5200, "test/return_mean": 7.5}, {"epoch": 4, "env_steps": 5300})
+    write_run(tmp_path / "freeway" / "2", "freeway", 2, rows=rows)
+    return tmp_path
+
+
+def test_figures_of_a_grid(grid: Path) -> None:
+    runs, warnings = read(grid)
+    assert warnings == [] and [(run.game, run.seed) for run in runs] == [
+        (g, s) for g in ("boxing", "freeway") for s in range(3)
+    ]
+    games, overall, unfinished = summarize(runs)
+    assert (games["boxing"].num_finished, games["boxing"].num_runs) == (3, 3)
+    assert games["boxing"][2:] == pytest.approx((12.1, 12.0, 1.0))
+    assert (games["freeway"].num_finished, games["freeway"].num_runs) == (2, 3)
+    assert games["freeway"][2:] == pytest.approx((149.48, 293.04 / 2**0.5, 5.05))
+    assert overall[:2] == (2, 5)
+    # Of 0, 0.1, 1, 2, 10 one goes on each side.
+    assert overall[2:] == pytest.approx(((1 + 5.05) / 2, (1 + 5.05) / 2, (0.1 + 1 + 2) / 3))
+    assert [(run.game, run.seed, run.score, run.epoch, run.env_steps) for run in unfinished] == [
+        ("freeway", 2, 7.5, 4, 5300)
+    ]
+
+
+def test_the_mean_over_games_is_one_of_games_and_the_median_of_their_means(tmp_path: Path) -> None:
+    for game, scores in {"boxing": (0.1, 0.1, 0.1, 12.1), "freeway": (29.6,), "pong": (-20.7,)}.items():
+        for seed, score in enumerate(scores):
+            write_run(tmp_path / game / str(seed), game, seed, score)
+    overall = summarize(read(tmp_path)[0]).overall
+    # Games: 1/4, 1, 0. Runs: 0, 0, 0, 0, 1, 1, of which one goes on each side.
+    assert overall == pytest.approx((3, 6, 1.25 / 3, 0.25, 0.25))
+
+
+def test_interquartile_mean() -> None:
+    assert interquartile_mean([100, 3, -50, 4, 1, 2, 7, 6]) == (2 + 3 + 4 + 6) / 4
+    assert interquartile_mean([9, 1, 2]) == 4  # too few to leave any out
+    assert interquartile_mean([9, 1, 2, 4, 5, 3, 0]) == (1 + 2 + 3 + 4 + 5) / 5  # 7 / 4 is rounded down
+
+
+def test_catch_has_no_human_normalised_score_and_no_game_no_score(tmp_path: Path) -> None:
+    write_run(tmp_path / "catch", "catch", 0, 0.5)
+    write_run(tmp_path / "static", "none", 0, 0.0)
+    games, overall, _ = summarize(read(tmp_path)[0])
+    assert overall is None
+    assert games == {"catch": (1, 1, 0.5, None, None), "none": (1, 1, None, None, None)}
+
+
+def test_damaged_and_foreign_files_are_named_and_passed_over(grid: Path) -> None:
+    (grid / "boxing" / "0" / "config.json").write_text('{"seed": 0, "env"')
+    (grid / "boxing" / "1" / "summary.json").write_text(
+        '{"return_mean": NaN, "progress": {"epoch": 1, "env_steps": 2}}'
+    )
+    (grid / "freeway" / "2" / "metrics.jsonl").write_bytes(b"\xff\xfe")
+    (grid / "config.json").write_text('{"editor": "vi"}')
+    (grid / "other").mkdir()
+    (grid / "other" / "config.json").write_text("[]")
+    runs, warnings = read(grid)
+    for name in ("boxing/0/config.json", "boxing/1/summary.json", "freeway/2/metrics.jsonl", "config.json"):
+        assert any(line.startswith(f"{grid / name}: ") for line in warnings), warnings
+    assert len(warnings) == 5
+    assert [(run.game, run.seed, run.finished) for run in runs] == [
+        ("boxing", 1, False),
+        ("boxing", 2, True),
+        ("freeway", 0, True),
+        ("freeway", 1, True),
+        ("freeway", 2, False),
+    ]
+
+
+def test_a_line_cut_short_is_no_damage(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", "pong", 0, rows=({"epoch": 7, "env_steps": 5600},))
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 8, "env_st')
+    (run,), warnings = read(tmp_path)
+    assert warnings == [] and (run.epoch, run.env_steps, run.score) == (7, 5600, None)
+
+
+def test_a_run_counts_once_and_is_not_searched(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", "pong", 0, 1.0)
+    write_run(folder / "set_aside" / "1", "pong", 0, 1.0)
+    assert [run.folder for run in read(tmp_path, folder, tmp_path)[0]] == [folder]
+
+
+def test_the_program_prints_and_writes_the_figures(grid: Path) -> None:
+    result = module("edeline_jax.report", grid, f"--json={grid / 'grid.json'}")
+    assert result.returncode == 0 and result.stderr == ""
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["game", "finished", "return", "std", "human-normalised"]
+    assert lines[1:3] == [["boxing", "3/3", "12.10", "12.00", "1.000"], ["freeway", "2/3", "149.48", "207.21", "5.050"]]
+    assert "over 2 of 26 games, 5 runs: mean 3.025, median 3.025, interquartile mean 1.033" in result.stdout
+    assert f"freeway seed 2: epoch 4, 5,300 steps, last test 7.50 ({grid / 'freeway' / '2'})" in result.stdout
+    written = json.loads((grid / "grid.json").read_text())
+    assert written["games"]["boxing"]["human_normalised"] == pytest.approx(1)
+    assert written["overall"]["interquartile_mean"] == pytest.approx(3.1 / 3)
+    assert written["unfinished"][0]["env_steps"] == 5300
+
+
+def test_the_program_says_where_there_is_no_run(tmp_path: Path) -> None:
+    assert_one_line_error(module("edeline_jax.report", tmp_path), str(tmp_path), "config.json")
+    assert_one_line_error(module("edeline_jax.report"), "usage: python -m edeline_jax.report FOLDER")
+
+
+def test_nothing_finished_is_a_table_too(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", "pong", 0)
+    assert "pong seed 0: epoch 0, 0 steps" in table(summarize(read(tmp_path)[0]))
+
+
+def test_import_does_not_load_jax() -> None:
+    code = "import sys, edeline_jax.report.grid; sys.exit('jax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
