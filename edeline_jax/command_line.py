@@ -35,14 +35,14 @@ def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None =
         try:
             main(argv)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            _leave()
+            give_up(str(error))
 
     app.run(guarded, flags_parser=parse)
 
 
-def _leave() -> None:
-    """Ends the process with status 1 and without a teardown, in which Orbax's abandoned writes would complain."""
+def give_up(reason: str) -> None:
+    """Ends the process with one line and status 1; a teardown would let Orbax's abandoned writes complain."""
+    print(f"error: {reason}", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)

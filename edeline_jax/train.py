@@ -5,18 +5,20 @@ Usage: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
 from edeline_jax import command_line
-from edeline_jax.errors import UserError
+from edeline_jax.errors import UserError, one_line
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
 ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may differ from those of the run.")
 
+DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "Join the processes of a cluster.")
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
 
 
@@ -31,15 +33,19 @@ def main(argv: Sequence[str]) -> None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     from edeline_jax.config import pour
-    from edeline_jax.training.folder import open_workdir
+    from edeline_jax.training import cluster
+    from edeline_jax.training.folder import open_shared_workdir, run_facts
     from edeline_jax.training.interruption import Interrupted, Interruption
     from edeline_jax.training.loop import Run
     from edeline_jax.training.summary import finish, is_finished
 
+    cluster.join(DISTRIBUTED.value)
     interruption = Interruption()
     interruption.listen()
     config = pour(CONFIG.value, jax.device_count())
-    workdir = open_workdir(WORKDIR.value, config, ALLOW.value, say)
+    cluster.refuse_disagreement(run_facts(config))
+    say = partial(print, flush=True) if cluster.is_main() else lambda line: None
+    workdir = open_shared_workdir(WORKDIR.value, config, ALLOW.value, say)
     if is_finished(workdir.path, config):
         say(f"{workdir.path} holds a finished run: nothing to do")
         return
@@ -51,13 +57,13 @@ def main(argv: Sequence[str]) -> None:
     except Interrupted:
         run.save()
         say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir.path} goes on")
+    except (UserError, jax.errors.JaxRuntimeError) as error:
+        if jax.process_count() > 1:  # the others may not come to what a teardown waits for
+            lost = "" if isinstance(error, UserError) else "lost another process of the run: "
+            command_line.give_up(f"{lost}{one_line(error)}; start all again with --workdir={workdir.path}")
+        raise
     finally:
         run.close()
-
-
-def say(line: str) -> None:
-    """Prints a line at once, also where the output is a file."""
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

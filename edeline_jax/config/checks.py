@@ -122,11 +122,18 @@ def _check_devices(config: Config, num_devices: int) -> None:
         _require(
             training.batch_size % num_devices == 0,
             f"{group}.training.batch_size",
-            f"{training.batch_size} must be a multiple of the {num_devices} devices",
+            f"{training.batch_size} must be a multiple of the {num_devices} devices: "
+            f"{_multiples(training.batch_size, num_devices)}",
         )
     _require(
         config.env.num_envs % num_devices == 0 or config.env.id == "none",
         "env.num_envs",
-        f"{config.env.num_envs} must be a multiple of the {num_devices} devices: "
-        "each device keeps the replay of its own environments",
+        f"{config.env.num_envs} must be a multiple of the {num_devices} devices (each keeps the replay of its own "
+        f"environments): {_multiples(config.env.num_envs, num_devices)}",
     )
+
+
+def _multiples(n: int, divisor: int) -> str:
+    """The nearest values that would do."""
+    below = n // divisor * divisor
+    return f"{below} or {below + divisor} would do" if below else f"{divisor} would do"

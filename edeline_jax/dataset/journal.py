@@ -1,5 +1,6 @@
 """The steps of a run on disk, in the order in which they were taken: one file per chunk, nothing is written twice."""
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ class Journal:
                 yield first, Chunk(**read_arrays(path, self._layout(end - first)))
             except DatasetError as error:
                 _LOG.warning("%s; set aside, steps %d to %d are left out", error, first, end - 1)
-                path.rename(path.with_suffix(".damaged"))
+                with contextlib.suppress(FileNotFoundError):  # another process of the run was first
+                    path.rename(path.with_suffix(".damaged"))
 
     def discard_after(self, stop: int) -> None:
         """Deletes what was written after position `stop`, and what was being written."""

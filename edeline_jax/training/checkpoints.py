@@ -18,6 +18,7 @@ from edeline_jax.agent import Params
 from edeline_jax.config import ConfigError
 from edeline_jax.config.schema import Checkpointing
 from edeline_jax.errors import UserError, one_line
+from edeline_jax.training import cluster
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState
 
@@ -123,9 +124,12 @@ class Checkpoints:
 
     def _set_aside(self, number: int, error: Exception) -> None:
         folder = self._workdir / "set_aside"
-        folder.mkdir(exist_ok=True)
-        _LOG.warning("checkpoint %d cannot be read (%s); moved to %s", number, one_line(error), folder)
-        (self._states.directory / str(number)).rename(folder / f"{number}-{time.time_ns()}")
+        cluster.wait_for_all("a checkpoint is set aside")
+        if cluster.is_main():
+            folder.mkdir(exist_ok=True)
+            _LOG.warning("checkpoint %d cannot be read (%s); moved to %s", number, one_line(error), folder)
+            (self._states.directory / str(number)).rename(folder / f"{number}-{time.time_ns()}")
+        cluster.wait_for_all("a checkpoint was set aside")
         self._states.reload()
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, make_env
 from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
+from edeline_jax.training import cluster
 from edeline_jax.training.devices import REPLAY_SPEC
 from edeline_jax.training.player import Player, stack
 from edeline_jax.training.scoreboard import Game
@@ -18,11 +19,16 @@ _append = jax.jit(append, donate_argnums=0)
 
 
 class ReplayKeeper:
-    """Fills the replay on the devices; the host's account of it is kept here, its steps are kept in the journal."""
+    """Fills the replay on the devices; the host's account of it is kept here, its steps are kept in the journal.
+
+    Every process knows the steps of all, and keeps those of its own environments on its devices.
+    """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal):
         self._journal, self._sharding = journal, NamedSharding(mesh, REPLAY_SPEC)
-        self._table = EpisodeTable(config.env.num_envs, steps_per_env(config), mesh.size)
+        num_streams = cluster.share(config.env.num_envs)
+        self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
+        self._table = EpisodeTable(num_streams, steps_per_env(config), len(mesh.local_devices))
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 
     @property
@@ -39,29 +45,34 @@ class ReplayKeeper:
         """Fills an empty replay up to position `stop` from the journal, and drops what the journal has beyond it."""
         for first, chunk in self._journal.read(stop):
             replay = self._count(replay, chunk, first)
-        self._journal.discard_after(stop)
+        cluster.wait_for_all("the journal is read")
+        if cluster.is_main():
+            self._journal.discard_after(stop)
         self._table.step = stop  # also where the last chunk was lost
         return self._publish(replay)
 
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
-        """Adds new steps to journal and replay (which is given up)."""
-        self._journal.append(chunk, self.step)
+        """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
+        chunk = Chunk(*cluster.gather(tuple(chunk)))
+        if cluster.is_main():
+            self._journal.append(chunk, self.step)
         return self._publish(self._count(replay, chunk, self.step))
 
     def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
-        self._table.record(chunk.starts, first)
         self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
-        return _append(replay, jax.tree.map(lambda x: jax.device_put(x, self._sharding), chunk), first)
+        own = Chunk(*(x[self._own] for x in chunk))
+        self._table.record(own.starts, first)
+        return _append(replay, cluster.place(own, self._sharding), first)
 
     def _publish(self, replay: Replay) -> Replay:
-        episodes, num_episodes = (jax.device_put(x, self._sharding) for x in self._table.arrays())
+        episodes, num_episodes = cluster.place(self._table.arrays(), self._sharding)
         return replay._replace(episodes=episodes, num_episodes=num_episodes)
 
 
 def collect(
     player: Player, keeper: ReplayKeeper, params: dict, replay: Replay, num_steps: int
 ) -> tuple[Replay, list[Game]]:
-    """Collects at least `num_steps` environment steps, spread evenly over the environments.
+    """Collects at least `num_steps` environment steps, spread evenly over the environments of all processes.
 
     Args:
       params: of the actor-critic, on one device.
@@ -70,7 +81,7 @@ def collect(
     Returns:
       The replay with the new steps, and the games that ended meanwhile.
     """
-    plays = [player.step(params) for _ in range(-(-num_steps // player.env.num_envs))]
+    plays = [player.step(params) for _ in range(-(-num_steps // (player.env.num_envs * jax.process_count())))]
     return keeper.add(replay, stack(plays)), [game for play in plays for _, game in play.games]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -19,8 +20,9 @@ REPLAY_SPEC = P(AXIS)
 
 
 def make_mesh() -> Mesh:
-    """All devices in one axis."""
-    return jax.make_mesh((jax.device_count(),), (AXIS,), axis_types=(AxisType.Auto,))
+    """The devices of all processes in one axis; those of a process stand together, and so do its streams."""
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def lift(function: Callable, mesh: Mesh, in_specs: Any, out_specs: Any, donate: int) -> Callable:

@@ -4,13 +4,18 @@ import datetime
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+import jax
+
+from edeline_jax import __version__
 from edeline_jax.config import Config, ConfigError, to_dict
 from edeline_jax.errors import UserError, one_line, shorten
 from edeline_jax.files import write_json
+from edeline_jax.training import cluster
 
 CONFIG = "config.json"
 # What a run may change between its starts: logging, evaluation, the length of the schedule.
@@ -25,10 +30,13 @@ FREE = (
 
 
 class Workdir(NamedTuple):
-    """A run's folder. `lock` stays open as long as the process is at work in it, whatever becomes of the process."""
+    """A run's folder. `lock` stays open as long as the process is at work in it, whatever becomes of the process.
+
+    Of several processes of one run only the main one has the lock.
+    """
 
     path: Path
-    lock: TextIO
+    lock: TextIO | None
 
 
 def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
@@ -45,6 +53,8 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
       ConfigError: the folder holds a run whose config differs in other keys.
       UserError: another process is at work there, or the folder cannot be used.
     """
+    if "://" in name:
+        raise UserError(f"--workdir={name}: must be a folder, for several hosts one that all of them mount")
     now = datetime.datetime.now()
     folder = Path(name) if name else Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}"
     try:
@@ -60,6 +70,24 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     return Workdir(folder, lock)
 
 
+def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
+    """The same for all processes of a run: the main one opens the folder, and all must see it.
+
+    Raises:
+      UserError: in all processes.
+    """
+    opened: list[Workdir] = []
+
+    def open_it() -> str:
+        opened.append(open_workdir(name, config, allowed, say))
+        return f"{opened[0].path}\n{_owner(opened[0].path)}"
+
+    path, owner = cluster.main_first(open_it).split("\n")
+    if cluster.any_process(_owner(Path(path)) != owner):
+        raise UserError(f"{path}: not every process of this run sees it; --workdir must be on a disk that all share")
+    return opened[0] if opened else Workdir(Path(path), None)
+
+
 def read_config(folder: Path) -> Any:
     """The resolved config of a run as nested dicts; raises UserError where there is none."""
     path = folder / CONFIG
@@ -67,6 +95,18 @@ def read_config(folder: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({one_line(error)}); it must be the config of a run") from error
+
+
+def run_facts(config: Config) -> dict[str, Any]:
+    """What must be the same in all processes of a run."""
+    versions = {"the JAX version": jax.__version__, "the edeline-jax version": __version__}
+    return {**versions, "the number of local devices": jax.local_device_count(), **_leaves(to_dict(config))}
+
+
+def _leaves(tree: Any, key: str = "config") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {key: tree}
+    return {k: leaf for name in tree for k, leaf in _leaves(tree[name], f"{key}.{name}").items()}
 
 
 def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
@@ -95,6 +135,14 @@ def _refuse_changes(
         say(f"changed {key}: {change}")
 
 
+def _owner(folder: Path) -> str:
+    """Who is at work there; nobody where the folder cannot be read."""
+    try:
+        return (folder / "lock").read_text().strip()
+    except OSError:
+        return ""
+
+
 def _lock(folder: Path) -> TextIO:
     lock = (folder / "lock").open("a+")
     try:
@@ -106,6 +154,6 @@ def _lock(folder: Path) -> TextIO:
             "wait for its end or choose another --workdir"
         ) from None
     lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
+    lock.write(f"{os.getpid()} on {socket.gethostname()}\n")
     lock.flush()
     return lock

@@ -13,6 +13,7 @@ from edeline_jax.dataset.arrays import write_arrays
 from edeline_jax.errors import UserError
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.segment import Segment
+from edeline_jax.training import cluster
 from edeline_jax.training.devices import AXIS, REPLAY_SPEC
 from edeline_jax.training.state import TrainState
 from edeline_jax.training.updates import world_model_batch
@@ -29,11 +30,12 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, conf
     environments stand after the update, in the order oldest first (its draws went with the parameters it had).
     """
     if network == "world_model":
-        segments = _segments(state.key, replay, state.world_model.updates - 1, config, mesh)
-        arrays = {name: np.asarray(x) for name, x in segments._asdict().items()}
+        arrays = _segments(state.key, replay, state.world_model.updates - 1, config, mesh)._asdict()
     else:
-        arrays = {"frames": np.asarray(state.rollout.env.frames), "age": np.asarray(state.rollout.env.age)}
-    write_arrays(path, arrays)
+        arrays = {"frames": state.rollout.env.frames, "age": state.rollout.env.age}
+    arrays = {name: np.asarray(cluster.gather(x)) for name, x in arrays.items()}
+    if cluster.is_main():
+        write_arrays(path, arrays)
 
 
 def _segments(key: jax.Array, replay: Replay, update: jax.Array, config: Config, mesh: Mesh) -> Segment:

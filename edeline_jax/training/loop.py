@@ -23,6 +23,7 @@ from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, count_actions
 from edeline_jax.errors import UserError
 from edeline_jax.replay.buffer import Replay
+from edeline_jax.training import cluster
 from edeline_jax.training.capacity import check_capacity
 from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.collection import ReplayKeeper, collect, empty_replay, make_environments
@@ -64,7 +65,7 @@ class Run:
         self.agent = build_agent(config, num_actions)
         self.programs = build_programs(self.agent, config, self.mesh)
         self._begin(state_key)
-        self.log = MetricsLog(workdir, config.wandb, to_dict(config))
+        self.log = MetricsLog(workdir, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since, self._watch = time.perf_counter(), Stopwatch()
 
     def _begin(self, key: jax.Array) -> None:
@@ -106,8 +107,9 @@ class Run:
 
     @functools.cached_property
     def _train_env(self) -> VectorEnv:
-        start = (0, self.progress.env_steps)  # a resumed run does not play the games of the first start again
-        return make_environments(self.config, self.config.env.num_envs, start, training=True)
+        # neither a resumed run nor another process plays the games of the first start again
+        start = (0, self.progress.env_steps, jax.process_index())
+        return make_environments(self.config, cluster.share(self.config.env.num_envs), start, training=True)
 
     @functools.cached_property
     def _test_env(self) -> VectorEnv:
@@ -117,6 +119,7 @@ class Run:
     @functools.cached_property
     def _player(self) -> Player:
         key = jax.random.fold_in(self._collect_key, self.progress.env_steps)
+        key = jax.random.fold_in(key, jax.process_index())
         return Player(self._train_env, self.agent.actor_critic, self.config.collection.epsilon, key)
 
     @functools.cached_property
@@ -196,8 +199,8 @@ class Run:
             self._saved = self._place
 
     def _breathe(self) -> None:
-        """Between two dispatches: ends the run if somebody asked for it."""
-        if self._interruption.requested or self.checkpoints.reached_preemption():
+        """Between two dispatches: ends the run if somebody asked any of its processes for it."""
+        if cluster.any_process(self._interruption.requested) or self.checkpoints.reached_preemption():
             raise Interrupted
 
     def _collect(self) -> None:
@@ -279,7 +282,7 @@ class Run:
     def test(self, num_games: int) -> Test | None:
         """Plays test games, writes their statistics and the world model's losses on them, and returns them.
 
-        Returns None where the config has no environment to play in.
+        Every process plays the same games. Returns None where the config has no environment to play in.
         """
         if self.config.env.id == "none":
             return None
@@ -287,7 +290,9 @@ class Run:
         params, key = local(self.params), jax.random.fold_in(self._test_key, self.progress.epoch)
         play_key, loss_key = jax.random.split(key)
         player = Player(self._test_env, self.agent.actor_critic, c.epsilon, play_key)
-        result = play_games(player, params["actor_critic"], num_games, c.num_steps_replay, self._breathe)
+        # processes play at a pace of their own, so only a run of one can stop in the middle of a test
+        between = self._breathe if jax.process_count() == 1 else lambda: None
+        result = play_games(player, params["actor_critic"], num_games, c.num_steps_replay, between)
         statistics = summarize_games(result.games)
         self._write("test", statistics)
         mean, std = statistics["return_mean"], statistics["return_std"]
@@ -305,7 +310,8 @@ class Run:
     def close(self) -> None:
         """Waits for what is being saved, and ends logging."""
         self.checkpoints.close()
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
 
     def _advance(self, **counters: int) -> None:
         now = time.perf_counter()
@@ -313,12 +319,13 @@ class Run:
         self.progress = self.progress._replace(wall_time=wall_time, **counters)
 
     def _write(self, group: str, values: dict[str, float]) -> None:
-        if values:
+        if values and self.log is not None:
             self.log.write(self.progress, self.updates, group, values)
 
     def _bar(self, description: str, total: int, unit: str) -> tqdm:
+        hidden = None if cluster.is_main() else True  # None: where the output is no terminal
         return tqdm(
-            total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=None
+            total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=hidden
         )
 
     def _refuse_not_finite(self, network: str, scalars: dict[str, float]) -> None:

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.agent import Agent
 from edeline_jax.config import Config
 from edeline_jax.replay.buffer import Replay
+from edeline_jax.training import cluster
 from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift
 from edeline_jax.training.state import TrainState
 from edeline_jax.training.updates import Metrics, train_actor_critic, train_world_model
@@ -62,7 +63,7 @@ class UpdateProgram:
         """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
         self.compile(state, replay)
         while num_updates > 0:
-            begin, n = time.perf_counter(), min(num_updates, self._length())
+            begin, n = time.perf_counter(), min(num_updates, cluster.from_main(self._length()))
             state, metrics = self._compiled(state, replay, np.int32(n))
             metrics = jax.device_get(metrics)
             seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])

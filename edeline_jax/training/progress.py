@@ -27,12 +27,17 @@ class Progress(NamedTuple):
         return self._replace(
             epoch=epoch,
             epoch_is_open=True,
-            epoch_first_step=self.env_steps,
+            epoch_first_step=self._next_first_step(config),
             epoch_has_collected=has_collected,
             world_model_target=updates[0] + updates_in_epoch(config.world_model.training, epoch),
             actor_critic_target=updates[1] + updates_in_epoch(config.actor_critic.training, epoch),
             final_epochs=self.final_epochs + has_collected,
         )
+
+    def _next_first_step(self, config: Config) -> int:
+        """Where the schedule begins the next epoch: environments in lockstep overshoot, which does not add up."""
+        scheduled = self.epoch_first_step + config.collection.steps_per_epoch
+        return self.env_steps if self.epoch <= 1 or config.training.model_free else min(scheduled, self.env_steps)
 
     def collection_is_through(self, config: Config) -> bool:
         """Whether no step is left to collect, or none ever was."""

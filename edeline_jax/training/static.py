@@ -61,7 +61,8 @@ def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
         replay.frames[place] = episode.frames.reshape(steps, -1)
         replay.actions[place], replay.rewards[place] = episode.actions, episode.rewards
         replay.ends[place] = episode.ends
-    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, REPLAY_SPEC)), replay)
+    sharding = NamedSharding(mesh, REPLAY_SPEC)
+    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda part: x[part]), replay)
 
 
 def _lengths(dataset: Dataset, num_devices: int) -> list[list[int]]:

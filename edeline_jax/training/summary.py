@@ -12,6 +12,7 @@ from edeline_jax.errors import UserError, one_line
 from edeline_jax.files import write_json
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
+from edeline_jax.training import cluster
 from edeline_jax.training.devices import local
 from edeline_jax.training.evaluation import Test
 from edeline_jax.training.film import shoot
@@ -37,9 +38,11 @@ def is_finished(workdir: Path, config: Config) -> bool:
 def finish(run: Run) -> None:
     """Plays the last test, draws the report, and writes the summary, which marks the run as finished."""
     test = run.test(run.config.evaluation.num_final_episodes)
-    pictures = draw_report(run, test)
     summary = summarize(run, test)
     run.checkpoints.wait()  # only what is on the disk makes a run finished
+    if not cluster.is_main():
+        return
+    pictures = draw_report(run, test)
     write_json(run.workdir / SUMMARY, summary)
     if test is not None:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
