@@ -1,0 +1,110 @@
+"""Several processes on this machine, through the real entry point: they train, are killed, stop together and resume."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edeline_jax.dataset.journal import Journal
+from tests.runs import ROOT, command, environment, rows, summary, train
+
+MORE = ("--config.training.num_final_epochs=200",)
+
+
+def start_processes(workdir: Path, processes: int, devices: int, *overrides: str, of_one: tuple[str, ...] = ()) -> list:
+    """One run of several processes; `of_one` are further flags of the last one."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    started = []
+    for number in range(processes):
+        line = [*command(workdir, *overrides), "--distributed=on", *(of_one if number == processes - 1 else ())]
+        variables = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(processes)}
+        env = environment(devices, JAX_PROCESS_ID=str(number), **variables)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(line, cwd=ROOT, env=env, **pipes))
+    return started
+
+
+def outputs(processes: list, timeout: float = 600) -> list[tuple[int, str, str]]:
+    """Exit status, standard output and errors of each, once all have ended."""
+    return [(process.returncode, *texts) for process in processes if (texts := process.communicate(timeout=timeout))]
+
+
+def read_until(process: subprocess.Popen, beginning: str) -> None:
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"no line begins with {beginning!r}: {process.stderr.read()}")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes with two devices each; the tests below go on with it one after the other."""
+    workdir = tmp_path_factory.mktemp("run")
+    results = outputs(start_processes(workdir, 2, 2))
+    assert [status for status, _, _ in results] == [0, 0], results
+    assert "devices: 4 x" in results[0][1] and "edeline-jax:" not in results[1][1]  # the main one speaks
+    return workdir
+
+
+def test_two_processes_keep_the_schedule_of_one(run: Path) -> None:
+    end, written = summary(run), rows(run)
+    assert end["progress"]["env_steps"] == 160 and end["progress"]["epoch"] == 4 and end["num_games"] == 6
+    assert (end["world_model_updates"], end["actor_critic_updates"]) == (9, 9)
+    assert [row["epoch"] for row in written if "seconds/other" in row] == [1, 2, 3, 4]  # each line once
+
+
+def test_processes_play_games_of_their_own(run: Path) -> None:
+    frames = np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 4, (20, 20, 3)).read(40)], 1)
+    assert frames.shape[:2] == (4, 40)
+    assert len({stream.tobytes() for stream in frames}) == 4
+
+
+def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path) -> None:
+    processes = start_processes(run, 2, 2, *MORE)
+    read_until(processes[0], "epoch 6")
+    processes[1].kill()
+    begin = time.monotonic()
+    status, _, errors = outputs(processes[:1], timeout=60)[0]
+    assert status != 0 and time.monotonic() - begin < 60
+    assert "another" in errors, errors  # process or task, as we or JAX put it
+    processes = start_processes(run, 2, 2, *MORE)
+    read_until(processes[0], "resumed after epoch")
+    read_until(processes[0], "epoch")
+    processes[1].send_signal(signal.SIGTERM)  # to one of them: both save and end
+    results = outputs(processes, timeout=120)
+    assert [status for status, _, _ in results] == [0, 0], results
+    assert "interrupted in epoch" in results[0][1]
+
+
+def test_it_goes_on_in_one_process(run: Path) -> None:
+    """Same parameters, same replay, four devices or two: the state is the run's, not the machine's."""
+    before = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    epochs = before["epoch"] + 2
+    result = train(run, f"--config.training.num_final_epochs={epochs - 3}", devices=2)
+    assert result.returncode == 0, result.stderr
+    assert "devices: 2 x" in result.stdout and f"resumed in epoch {before['epoch']}, 160 steps" in result.stdout
+    assert summary(run)["progress"]["epoch"] == epochs
+
+
+def test_processes_that_disagree_are_refused_in_all(tmp_path: Path) -> None:
+    results = outputs(start_processes(tmp_path, 2, 2, of_one=("--config.seed=1",)), timeout=120)
+    for status, _, errors in results:
+        assert status == 1 and "error: the processes of this run disagree on config.seed (process 1 " in errors, errors
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_values_that_would(tmp_path: Path) -> None:
+    result = train(tmp_path, "--config.world_model.training.batch_size=6", devices=4)
+    assert result.returncode == 1 and "6 must be a multiple of the 4 devices: 4 or 8 would do" in result.stderr
+
+
+def test_alone_where_a_cluster_is_insisted_on(tmp_path: Path) -> None:
+    result = train(tmp_path, "--distributed=on")
+    assert result.returncode == 1 and "--distributed=on: no cluster was recognised" in result.stderr
