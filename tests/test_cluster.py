@@ -1,19 +1,27 @@
 """Several processes on this machine, through the real entry point: they train, are killed, stop together and resume."""
 
-import json
+import functools
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from edeline_jax.agent import build_agent
+from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
+from edeline_jax.training.checkpoints import Checkpoints
+from edeline_jax.training.folder import read_config
+from edeline_jax.training.state import init_state
 from tests.runs import ROOT, command, environment, rows, summary, train
 
-MORE = ("--config.training.num_final_epochs=200",)
+UPDATES = [f"config.{network}.training.steps_per_epoch" for network in ("world_model", "actor_critic")]
+UPDATES_MAY_CHANGE = (f"--allow_config_change={','.join(UPDATES)}",)
+MORE = ("--config.training.num_final_epochs=200", *UPDATES_MAY_CHANGE)
 
 
 def start_processes(workdir: Path, processes: int, devices: int, *overrides: str, of_one: tuple[str, ...] = ()) -> list:
@@ -23,7 +31,7 @@ def start_processes(workdir: Path, processes: int, devices: int, *overrides: str
         port = free.getsockname()[1]
     started = []
     for number in range(processes):
-        line = [*command(workdir, *overrides), "--distributed=on", *(of_one if number == processes - 1 else ())]
+        line = [*command(workdir, *overrides), *(of_one if number == processes - 1 else ())]
         variables = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(processes)}
         env = environment(devices, JAX_PROCESS_ID=str(number), **variables)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -43,6 +51,19 @@ def read_until(process: subprocess.Popen, beginning: str) -> None:
     raise AssertionError(f"no line begins with {beginning!r}: {process.stderr.read()}")
 
 
+def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:
+    """Number and arrays of the newest full state, read on one device."""
+    config = pour(read_config(workdir))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shapes = jax.eval_shape(functools.partial(init_state, build_agent(config, 3), config), jax.random.key(0))
+    checkpoints = Checkpoints(workdir, config.checkpointing)
+    state, _ = checkpoints.restore(jax.tree.map(lambda x: x.update(sharding=device), shapes))
+    number = int(checkpoints.newest.name)
+    checkpoints.close()
+    leaves = jax.tree_util.tree_leaves_with_path(state._replace(key=jax.random.key_data(state.key)))
+    return number, {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes with two devices each; the tests below go on with it one after the other."""
@@ -60,15 +81,37 @@ def test_two_processes_keep_the_schedule_of_one(run: Path) -> None:
     assert [row["epoch"] for row in written if "seconds/other" in row] == [1, 2, 3, 4]  # each line once
 
 
+def collected(run: Path) -> np.ndarray:
+    """All frames of the journal, [streams, steps, ...]."""
+    return np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 4, (20, 20, 3)).read(40)], 1)
+
+
 def test_processes_play_games_of_their_own(run: Path) -> None:
-    frames = np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 4, (20, 20, 3)).read(40)], 1)
+    frames = collected(run)
     assert frames.shape[:2] == (4, 40)
     assert len({stream.tobytes() for stream in frames}) == 4
 
 
+def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
+    """Epochs without updates: every start reads state and replay, and saves the state again."""
+    number, expected = saved(run)
+    frames = collected(run)
+    for more, (processes, devices) in enumerate(((1, 4), (1, 1), (2, 2)), start=1):
+        flags = [f"--config.training.num_final_epochs={1 + more}", *UPDATES_MAY_CHANGE]
+        flags += [f"--{key}=0" for key in UPDATES]
+        results = outputs(start_processes(run, processes, devices, *flags))
+        assert [status for status, _, _ in results] == [0] * processes, results
+        assert f"devices: {processes * devices} x" in results[0][1] and "resumed after epoch" in results[0][1]
+        before, (number, state) = number, saved(run)
+        assert number > before
+        for name, array in expected.items():
+            np.testing.assert_array_equal(state[name], array, err_msg=name)
+        np.testing.assert_array_equal(collected(run), frames)
+
+
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path) -> None:
     processes = start_processes(run, 2, 2, *MORE)
-    read_until(processes[0], "epoch 6")
+    read_until(processes[0], "epoch 9")
     processes[1].kill()
     begin = time.monotonic()
     status, _, errors = outputs(processes[:1], timeout=60)[0]
@@ -81,16 +124,6 @@ def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path) -> None
     results = outputs(processes, timeout=120)
     assert [status for status, _, _ in results] == [0, 0], results
     assert "interrupted in epoch" in results[0][1]
-
-
-def test_it_goes_on_in_one_process(run: Path) -> None:
-    """Same parameters, same replay, four devices or two: the state is the run's, not the machine's."""
-    before = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    epochs = before["epoch"] + 2
-    result = train(run, f"--config.training.num_final_epochs={epochs - 3}", devices=2)
-    assert result.returncode == 0, result.stderr
-    assert "devices: 2 x" in result.stdout and f"resumed in epoch {before['epoch']}, 160 steps" in result.stdout
-    assert summary(run)["progress"]["epoch"] == epochs
 
 
 def test_processes_that_disagree_are_refused_in_all(tmp_path: Path) -> None:

@@ -35,11 +35,15 @@ def with_initial_weights(state: TrainState, config: Config) -> TrainState:
     chosen = [name for name in ours if name.startswith(_prefixes(c))]
     _refuse_misfits(c.path_to_ckpt, {name: ours[name] for name in chosen}, theirs)
     merged = from_torch(ours | {name: theirs[name] for name in chosen}, config)
-    placed = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), merged, params)
+    placed = jax.tree.map(_placed_like, params, merged)
     return state._replace(
         world_model=state.world_model._replace(params=placed["world_model"]),
         actor_critic=state.actor_critic._replace(params=placed["actor_critic"]),
     )
+
+
+def _placed_like(old: jax.Array, new: jax.Array) -> jax.Array:
+    return jax.make_array_from_callback(old.shape, old.sharding, lambda part: np.asarray(new)[part])
 
 
 def _prefixes(config: Initialization) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import jax
 from tqdm import tqdm
 
 from edeline_jax.agent import Params, build_agent
-from edeline_jax.config import Config, to_dict
+from edeline_jax.config import Config, ConfigError, to_dict
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, count_actions
 from edeline_jax.errors import UserError
@@ -58,6 +58,8 @@ class Run:
         self.config, self.workdir, self.say = config, workdir, say
         self._interruption, self._profiles = interruption, profiles
         self.mesh = make_mesh()
+        if config.training.model_free and jax.process_count() > 1:
+            raise ConfigError("config.training.model_free: not with several processes; start one, --distributed=off")
         state_key, self._collect_key, self._test_key = jax.random.split(jax.random.key(config.seed), 3)
         static = bool(config.collection.path_to_static_dataset)
         self.dataset = open_static_dataset(config, self.mesh.size) if static else None
