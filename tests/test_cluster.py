@@ -92,6 +92,7 @@ def test_processes_play_games_of_their_own(run: Path) -> None:
     assert len({stream.tobytes() for stream in frames}) == 4
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
     """Epochs without updates: every start reads state and replay, and saves the state again."""
     number, expected = saved(run)

@@ -52,10 +52,16 @@ class Checkpoints:
             self._states.save((self._states.latest_step() or 0) + 1, args=items, force=True)
 
     def save_agent(self, params: Params, epoch: int) -> None:
-        """Begins to save the weights of both networks."""
+        """Saves the weights of both networks.
+
+        Nothing else is being saved meanwhile: the processes of a run count their meetings on the way, and two saves at
+        once may count them in different orders.
+        """
+        self.wait()
         with self._reporting():
             if epoch not in self._agents.all_steps():  # an interrupted epoch comes here twice
                 self._agents.save(epoch, args=ocp.args.StandardSave(_copy(params)), force=True)
+        self.wait()
 
     def restore(self, state: Any) -> tuple[TrainState, Progress] | None:
         """The newest full state that can be read, or None in a fresh folder; damaged ones are set aside.
@@ -138,6 +144,8 @@ class Checkpoints:
             yield
         except Exception as error:  # the disk's errors come as OSError, ValueError or XlaRuntimeError, a save later
             reason = next((words for words in ("No space left", "File too large") if words in str(error)), None)
+            if not reason and isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+                raise  # another process is gone
             raise UserError(
                 f"cannot save to {self._workdir} ({reason or one_line(error)}); earlier checkpoints are intact: "
                 "make room and start again with the same --workdir"
