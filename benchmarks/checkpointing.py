@@ -15,12 +15,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from benchmarks.workload import random_play
 from configs.atari import get_config
 from edeline_jax.agent import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import make_env
-from edeline_jax.replay.buffer import Chunk
 from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.collection import ReplayKeeper, empty_replay
 from edeline_jax.training.devices import make_mesh
@@ -28,20 +28,6 @@ from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState, init_state
 
 STEPS_PER_EPOCH, CHUNKS, SAVES = 100, 1000, 5
-
-
-def breakout_chunk(num_steps: int) -> Chunk:
-    """Steps of a random policy."""
-    env = make_env("breakout", 1, 0, 64, True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
-    rng, frames, rewards, ends = np.random.default_rng(0), [env.reset()], [], []
-    for _ in range(num_steps):
-        transition = env.step(rng.integers(0, env.num_actions, 1))
-        frames.append(transition.obs)
-        rewards.append(transition.reward)
-        ends.append(transition.end)
-    frames, rewards, ends = (np.stack(x, 1) for x in (frames[:-1], rewards, ends))
-    starts = np.concatenate([np.ones((1, 1), bool), ends[:, :-1]], 1)
-    return Chunk(frames, np.zeros((1, num_steps), np.int32), rewards, ends, np.zeros_like(ends), starts)
 
 
 def noisy(state: TrainState) -> TrainState:
@@ -65,7 +51,8 @@ def size(folder: Path) -> float:
 def main() -> None:
     folder, config, mesh = Path(sys.argv[1]), pour(get_config("breakout")), make_mesh()
     journal = Journal(folder / "replay", 1, (64, 64, 3))
-    recorded = breakout_chunk(10 * STEPS_PER_EPOCH)
+    env = make_env("breakout", 1, 0, 64, True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
+    recorded = random_play(env, 10 * STEPS_PER_EPOCH)
     parts = [jax.tree.map(lambda x, i=i: x[:, i * 100 : (i + 1) * 100], recorded) for i in range(10)]
     times = [seconds(lambda i=i: journal.append(parts[i % 10], i * STEPS_PER_EPOCH)) for i in range(CHUNKS)]
     print(f"journal: {statistics.median(times) * 1e3:.1f} ms and {size(folder / 'replay') / CHUNKS:.3f} MB per epoch")
