@@ -110,6 +110,7 @@ def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
         np.testing.assert_array_equal(collected(run), frames)
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path) -> None:
     processes = start_processes(run, 2, 2, *MORE)
     read_until(processes[0], "epoch 9")

@@ -73,7 +73,12 @@ def test_a_signal_stops_the_runs_once_and_starts_no_more(root: Path, number: sig
     line = ["bash", "launch/local_grid.sh", "out", "pong", "0,1,2,3"]
     env = environment(root, EDELINE_DEVICES="0,1", BUSY="60")
     pipe = subprocess.PIPE
-    grid = subprocess.Popen(line, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+    def as_from_a_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests themselves run in the background
+        os.setsid()
+
+    grid = subprocess.Popen(line, cwd=root, env=env, stdout=pipe, stderr=pipe, text=True, preexec_fn=as_from_a_terminal)
     deadline = time.monotonic() + 30
     while not (root / "notes").exists() or len(notes(root)) < 2:
         assert time.monotonic() < deadline
