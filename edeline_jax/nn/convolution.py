@@ -10,6 +10,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from edeline_jax.nn.rows import largest_divisor
+
 PIXELS_PER_BLOCK = 1024
 
 Gradients = tuple[jax.Array, jax.Array]
@@ -75,8 +77,8 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax
     Block after block of output pixels, small enough that the taps of a block, side by side, stay in the cache.
     """
     (B, H, W, F), C, pad = dy.shape, x.shape[-1], size // 2
-    rows = _divisor(H, PIXELS_PER_BLOCK // W)
-    images = _divisor(B, PIXELS_PER_BLOCK // (rows * W)) if rows == H else 1
+    rows = largest_divisor(H, PIXELS_PER_BLOCK // W)
+    images = largest_divisor(B, PIXELS_PER_BLOCK // (rows * W)) if rows == H else 1
     padded = jnp.pad(x, ((0, 0), (pad, pad + stride), (pad, pad + stride), (0, 0)))
     height, width = rows * stride, W * stride
 
@@ -91,13 +93,8 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax
             for j in range(size)
         ]
         out = jax.lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, W, F)).reshape(-1, F)
-        return total + out.T @ jnp.concatenate(taps, -1), None
+        return total + jnp.dot(out.T, jnp.concatenate(taps, -1), preferred_element_type=jnp.float32), None
 
-    zeros = jnp.zeros((F, size**2 * C), dy.dtype)
+    zeros = jnp.zeros((F, size**2 * C))  # float32, as within one matrix product
     total, _ = jax.lax.scan(block, zeros, jnp.arange(B * H // (images * rows)))
-    return total.reshape(F, size, size, C).transpose(1, 2, 3, 0)
-
-
-def _divisor(n: int, limit: int) -> int:
-    """The largest divisor of n up to `limit`, at least 1."""
-    return max(d for d in range(1, n + 1) if n % d == 0 and (d <= limit or d == 1))
+    return total.reshape(F, size, size, C).transpose(1, 2, 3, 0).astype(dy.dtype)

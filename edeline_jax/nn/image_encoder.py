@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
+from edeline_jax.nn.rows import largest_divisor
 
 PART_BYTES = 320e6  # of one activation at full resolution: enough to fill a device, and a few dozen fit into memory
 
@@ -31,7 +32,7 @@ def encode_in_parts(encoder: ImageEncoder, frames: jax.Array) -> jax.Array:
     """`encoder(frames)` for many frames [B, H, W, C]: part after part, so that their gradients fit into memory."""
     B, H, W, _ = frames.shape
     at_once = PART_BYTES // (H * W * encoder.channels[0] * frames.dtype.itemsize)
-    size = max(d for d in range(1, B + 1) if B % d == 0 and (d <= at_once or d == 1))
+    size = largest_divisor(B, at_once)
     if size == B:
         return encoder(frames)
     scan = nn.scan(

@@ -10,6 +10,11 @@ Tree = TypeVar("Tree")
 SLOTS = 8  # rows of a batch of 32 that are worked on together; others in proportion
 
 
+def largest_divisor(n: int, limit: float) -> int:
+    """The largest divisor of n up to `limit`, at least 1: rows of a part where all parts are alike."""
+    return max(d for d in range(1, n + 1) if n % d == 0 and (d <= limit or d == 1))
+
+
 def replace_rows(chosen: jax.Array, compute: Callable[[jax.Array], Tree], old: Tree) -> Tree:
     """Replaces the chosen rows of every leaf of `old`, a few at a time; without a chosen row nothing is computed.
 

@@ -34,6 +34,14 @@ def test_kernel_gradients_in_several_blocks(
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_bfloat16_kernel_gradients_add_up_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,048 blocks of equal terms: in bfloat16 the sum would stop growing after some hundred."""
+    monkeypatch.setattr(convolution, "PIXELS_PER_BLOCK", 1)
+    x, kernel = jnp.ones((2, 32, 32, 1), jnp.bfloat16), jnp.zeros((3, 3, 1, 1), jnp.bfloat16)
+    (gradient,) = jax.vjp(lambda k: convolve(x, k), kernel)[1](jnp.ones((2, 32, 32, 1), jnp.bfloat16))
+    assert gradient[1, 1, 0, 0] == 2048
+
+
 def test_stride_two_sees_the_row_before_each_pixel_pair() -> None:
     """Padding 1 on every side, as in PyTorch: output pixel 0 is centred on input pixel 0."""
     x = jnp.arange(16.0).reshape(1, 4, 4, 1)
