@@ -8,13 +8,12 @@ Networks and replay are the paper's; the steps are real Breakout frames of a ran
 import functools
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from benchmarks.timing import seconds
 from benchmarks.workload import random_play
 from configs.atari import get_config
 from edeline_jax.agent import build_agent
@@ -35,12 +34,6 @@ def noisy(state: TrainState) -> TrainState:
     rng = np.random.default_rng(0)
     rest = state._replace(key=None)
     return jax.tree.map(lambda x: x + rng.normal(size=x.shape).astype(x.dtype), rest)._replace(key=state.key)
-
-
-def seconds(action: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    action()
-    return time.perf_counter() - begin
 
 
 def size(folder: Path) -> float:

@@ -1,12 +1,12 @@
 """Times the gradients of one convolution, alone and inside of a loop: `python -m benchmarks.convolution`."""
 
-import statistics
-import time
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks.timing import median_seconds
 from edeline_jax.nn.convolution import convolve, plain_convolve
 
 SHAPES = ((32, 20, 20, 16), (32, 64, 64, 64))  # [B, H, W, C]: Catch, and the paper's first level
@@ -18,17 +18,6 @@ def gradients(form: Callable, x: jax.Array, kernel: jax.Array) -> tuple[jax.Arra
     return jax.grad(lambda x, k: jnp.square(form(x, k, 1)).sum(), argnums=(0, 1))(x, kernel)
 
 
-def seconds(program: Callable, *arguments: jax.Array) -> float:
-    """Median over calls, after one to compile."""
-    jax.block_until_ready(program(*arguments))
-    times = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        jax.block_until_ready(program(*arguments))
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
 def main() -> None:
     """Prints milliseconds per pair of gradients."""
     print("| shape | form | alone, ms | in a loop, ms |\n|---|---|---|---|")
@@ -37,14 +26,17 @@ def main() -> None:
         x, kernel = jax.random.normal(keys[0], shape), jax.random.normal(keys[1], (3, 3, shape[-1], shape[-1]))
         for name, form in (("XLA's own", plain_convolve), ("written out", convolve)):
 
+            def once(x: jax.Array, kernel: jax.Array, form: Callable = form) -> tuple:
+                return gradients(form, x, kernel)
+
             def loop(x: jax.Array, kernel: jax.Array, steps: jax.Array, form: Callable = form) -> tuple:
                 def body(_: int, carry: tuple) -> tuple:
                     return jax.tree.map(lambda g: 1e-3 * g, gradients(form, *carry))
 
                 return jax.lax.fori_loop(0, steps, body, (x, kernel))
 
-            alone = seconds(jax.jit(lambda x, k, form=form: gradients(form, x, k)), x, kernel)
-            looped = seconds(jax.jit(loop), x, kernel, jnp.int32(3)) / 3
+            alone = median_seconds(functools.partial(jax.jit(once), x, kernel), REPEATS)
+            looped = median_seconds(functools.partial(jax.jit(loop), x, kernel, jnp.int32(3)), REPEATS) / 3
             print(f"| {list(shape)} | {name} | {alone * 1e3:.1f} | {looped * 1e3:.1f} |", flush=True)
 
 

@@ -29,7 +29,8 @@ NETWORKS = ("world_model", "actor_critic")
 def main(argv: Sequence[str]) -> None:
     """Prints seconds and shares of the second epoch."""
     del argv
-    paper = resized(pour(CONFIG.value), BATCH.value, pour(CONFIG.value).agent.compute_dtype)
+    config = pour(CONFIG.value)
+    paper = resized(config, BATCH.value, config.agent.compute_dtype)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(two_epochs(paper), Path(folder), Interruption(), say=lambda line: None)
         run.train()

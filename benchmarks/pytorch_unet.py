@@ -6,7 +6,6 @@ program: compiled, inside a loop.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 
 import jax
@@ -16,6 +15,7 @@ import torch
 from absl import flags
 from torch import nn
 
+from benchmarks.timing import seconds
 from configs.atari import get_config
 from edeline_jax import command_line
 from edeline_jax.agent import build_agent, init_params
@@ -210,12 +210,6 @@ def our_calls(params: dict, x: np.ndarray, cond: np.ndarray) -> dict[str, Callab
         "forward": loop(output),
         "with gradients": loop(jax.grad(lambda params: jnp.square(output(params)).mean())),
     }
-
-
-def seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -8,14 +8,16 @@ import jax
 import jax.numpy as jnp
 
 
+def seconds(action: Callable[[], object]) -> float:
+    """Of one call; what it returns is waited for."""
+    begin = time.perf_counter()
+    jax.block_until_ready(action())
+    return time.perf_counter() - begin
+
+
 def median_seconds(action: Callable[[], object], repeats: int) -> float:
-    """Of `repeats` calls after one that is not counted; what a call returns is waited for."""
-    times = []
-    for _ in range(repeats + 1):
-        begin = time.perf_counter()
-        jax.block_until_ready(action())
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:])
+    """Of `repeats` calls after one that is not counted."""
+    return statistics.median([seconds(action) for _ in range(repeats + 1)][1:])
 
 
 def matmul_rate(dtype: str, repeats: int) -> float:

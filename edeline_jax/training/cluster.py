@@ -16,7 +16,6 @@ from jax.sharding import NamedSharding
 
 from edeline_jax.errors import UserError, one_line, shorten
 
-MODES = ("auto", "on", "off")
 SECONDS_TO_MEET = 300  # for all processes to come
 SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead, and the others end
 TEXT_BYTES = 4096
@@ -93,10 +92,10 @@ def from_main(number: int) -> int:
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
-def wait_for_all(place: str) -> None:
-    """Until every process has come to this place."""
+def wait_for_all(name: str) -> None:
+    """Until every process has come to the place of this name."""
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(place)
+        multihost_utils.sync_global_devices(name)
 
 
 def gather(arrays: Any) -> Any:
@@ -118,14 +117,14 @@ def refuse_disagreement(facts: Mapping[str, Any]) -> None:
     if jax.process_count() == 1:
         return
     sums = np.array([zlib.crc32(repr(value).encode()) for value in [sorted(facts), *facts.values()]], np.uint32)
-    shapes = multihost_utils.process_allgather(np.array(len(sums)))
-    if (shapes == shapes[0]).all():
+    counts = multihost_utils.process_allgather(np.array(len(sums)))
+    if (counts == counts[0]).all():
         everywhere = multihost_utils.process_allgather(sums)
         different = everywhere != everywhere[0]
         names = [name for name, column in zip(["the names of keys", *facts], different.T, strict=True) if column.any()]
         processes = np.flatnonzero(different.any(1))
     else:
-        names, processes = ["the number of keys"], np.flatnonzero(shapes != shapes[0])
+        names, processes = ["the number of keys"], np.flatnonzero(counts != counts[0])
     if names:
         own = "; ".join(f"{name} is {shorten(str(facts[name]))} here" for name in names[:3] if name in facts)
         raise UserError(
