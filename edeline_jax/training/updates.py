@@ -31,15 +31,14 @@ from edeline_jax.world_model.model import WorldModel
 Metrics = dict[str, jax.Array]
 Gradients = Callable[
     [Any, jax.Array], tuple[Any, tuple[Any, Metrics]]
-]  # (carry, number of the part) -> (carry, (grads, metrics))
+]  # (carry, number of the part) -> (carry, shares of (grads, metrics))
 
 
 def world_model_gradients(
     params: dict, model: WorldModel, batch: Segment, draws: LossDraws, config: WorldModelLoss, axis_name: str | None
 ) -> tuple[dict, Metrics]:
-    """Gradients and metrics of the whole batch, of which this device holds a share."""
-    share = jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, config, axis_name)
-    return share if axis_name is None else jax.lax.psum(share, axis_name)
+    """This device's share of the batch's gradients and metrics; see `total`."""
+    return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, config, axis_name)
 
 
 def actor_critic_gradients(
@@ -50,9 +49,14 @@ def actor_critic_gradients(
     config: ActorCriticLoss,
     axis_name: str | None,
 ) -> tuple[dict, Metrics]:
-    """Gradients and metrics of the whole batch, of which this device holds a share."""
-    share = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, config)
-    return share if axis_name is None else jax.lax.pmean(share, axis_name)
+    """This device's share of the batch's gradients and metrics; see `total`."""
+    means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, config)
+    return means if axis_name is None else jax.tree.map(lambda x: x / jax.lax.axis_size(axis_name), means)
+
+
+def total(shares: Any, axis_name: str | None) -> Any:
+    """The sum of the devices' shares: what an update sends, once."""
+    return shares if axis_name is None else jax.lax.psum(shares, axis_name)
 
 
 def apply_gradients(
@@ -75,7 +79,7 @@ def train_world_model(
             batch, draws = world_model_batch(state.key, replay, learner.updates, part, config, axis_name)
             return carry, world_model_gradients(learner.params, agent.world_model, batch, draws, c.loss, axis_name)
 
-        _, (grads, metrics) = _accumulate(gradients, None, c.training.grad_acc_steps)
+        _, (grads, metrics) = _accumulate(gradients, None, c.training.grad_acc_steps, axis_name)
         learner, grad_norm = apply_gradients(learner, grads, optimizer)
         return learner, {**metrics, "grad_norm": grad_norm}
 
@@ -119,7 +123,7 @@ def train_actor_critic(
         def fresh(key: jax.Array) -> RolloutState:
             return begin_imagining(world_model_params, replay, key, agent, config, axis_name)
 
-        end, (grads, metrics) = _accumulate(gradients, begin, c.training.grad_acc_steps)
+        end, (grads, metrics) = _accumulate(gradients, begin, c.training.grad_acc_steps, axis_name)
         learner, grad_norm = apply_gradients(learner, grads, optimizer)
         return (learner, end), {**metrics, "grad_norm": grad_norm}
 
@@ -181,10 +185,10 @@ def _share(batch_size: int, axis_name: str | None) -> int:
     return batch_size if axis_name is None else batch_size // jax.lax.axis_size(axis_name)
 
 
-def _accumulate(gradients: Gradients, carry: Any, parts: int) -> tuple[Any, tuple[Any, Metrics]]:
-    """Averages the gradients and metrics of the parts of one update."""
+def _accumulate(gradients: Gradients, carry: Any, parts: int, axis_name: str | None) -> tuple[Any, tuple[Any, Metrics]]:
+    """Averages the gradients and metrics of the parts of one update, then adds up the shares of the devices."""
     carry, results = jax.lax.scan(gradients, carry, jnp.arange(parts))
-    return carry, jax.tree.map(lambda x: x.astype(jnp.float32).mean(0), results)
+    return carry, total(jax.tree.map(lambda x: x.astype(jnp.float32).mean(0), results), axis_name)
 
 
 def _repeat(update: Callable[[Any], tuple[Any, Metrics]], carry: Any, num_updates: jax.Array) -> tuple[Any, Metrics]:

@@ -111,14 +111,14 @@ def _harmonize(
     if not harmony:
         return loss_rew + loss_obs + loss_end, {}
     s1, s2 = params["harmony_s1"], params["harmony_s2"]
-    share = 1 / _total(1.0, axis_name)  # these terms count once, not once per device
+    share = 1 if axis_name is None else 1 / jax.lax.axis_size(axis_name)  # these terms count once, not once per device
     base = jnp.log1p(jnp.exp(s1)) + jnp.log1p(jnp.exp(s2))
     loss = loss_rew * jnp.exp(-s1) + loss_obs * jnp.exp(-s2) + loss_end + share * base
     return loss, {"harmony_s1": share * s1, "harmony_s2": share * s2}
 
 
-def _total(x: jax.Array | float, axis_name: str | None) -> jax.Array | float:
-    x = jnp.asarray(x, jnp.float32)
+def _total(x: jax.Array, axis_name: str | None) -> jax.Array:
+    x = x.astype(jnp.float32)
     return x if axis_name is None else jax.lax.psum(x, axis_name)
 
 

@@ -14,7 +14,7 @@ from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.training.devices import AXIS, lift, make_mesh
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.state import Learner
-from edeline_jax.training.updates import actor_critic_gradients, apply_gradients, world_model_gradients
+from edeline_jax.training.updates import actor_critic_gradients, apply_gradients, total, world_model_gradients
 from edeline_jax.world_model.loss import LossDraws, draw_loss
 from tests.golden_data import assert_close
 from tests.tiny_config import get_config
@@ -69,13 +69,15 @@ def trajectory() -> tuple[Trajectory, LSTMState]:
 
 def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis_name: str | None = AXIS) -> tuple:
     loss = CONFIG.world_model.loss
-    grads, metrics = world_model_gradients(learner.params, AGENT.world_model, batch, draws, loss, axis_name)
+    shares = world_model_gradients(learner.params, AGENT.world_model, batch, draws, loss, axis_name)
+    grads, metrics = total(shares, axis_name)
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), metrics)
 
 
 def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis_name: str | None = AXIS) -> tuple:
     loss = CONFIG.actor_critic.loss
-    grads, metrics = actor_critic_gradients(learner.params, AGENT.actor_critic, stored, lstm, loss, axis_name)
+    shares = actor_critic_gradients(learner.params, AGENT.actor_critic, stored, lstm, loss, axis_name)
+    grads, metrics = total(shares, axis_name)
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), metrics)
 
 
