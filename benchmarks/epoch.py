@@ -17,6 +17,7 @@ from ml_collections import config_flags
 from benchmarks.workload import resized
 from edeline_jax import command_line
 from edeline_jax.config import Config, pour
+from edeline_jax.training.folder import Workdir
 from edeline_jax.training.interruption import Interruption
 from edeline_jax.training.loop import Run
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     config = pour(CONFIG.value)
     paper = resized(config, BATCH.value, config.agent.compute_dtype)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(two_epochs(paper), Path(folder), Interruption(), say=lambda line: None)
+        run = Run(two_epochs(paper), Workdir(Path(folder), None), Interruption(), say=lambda line: None)
         run.train()
         run.close()
         rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]

@@ -3,17 +3,17 @@
 python -m edeline_jax.train --config=configs/run.py:outputs/2026-01-31/12-00-00 --workdir=outputs/2026-01-31/12-00-00
 """
 
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from edeline_jax.files import to_path
 from edeline_jax.training.folder import read_config
 
 
 def get_config(run: str) -> ConfigDict:
     """Returns the resolved config of the run in folder `run`."""
-    return ConfigDict(_tuples(read_config(Path(run))))
+    return ConfigDict(_tuples(read_config(to_path(run))))
 
 
 def _tuples(value: Any) -> Any:

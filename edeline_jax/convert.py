@@ -5,12 +5,12 @@ Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakou
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ml_collections import config_flags
 
 from edeline_jax import command_line
 from edeline_jax.errors import UserError
+from edeline_jax.files import to_path
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Of the networks; a .pt file does not say which they are.")
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.config import pour
     from edeline_jax.training.weights import read_weights, write_weights
 
-    source, target = Path(argv[1]), Path(argv[2])
+    source, target = to_path(argv[1]), to_path(argv[2])
     weights = read_weights(source)
     if CONFIG.value is not None:
         weights = weights._replace(config=pour(CONFIG.value))

@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     from edeline_jax.config import pour
+    from edeline_jax.files import in_bucket
     from edeline_jax.training import cluster
     from edeline_jax.training.folder import open_shared_workdir, run_facts
     from edeline_jax.training.interruption import Interrupted, Interruption
@@ -46,10 +47,12 @@ def main(argv: Sequence[str]) -> None:
     cluster.refuse_disagreement(run_facts(config))
     say = partial(print, flush=True) if cluster.is_main() else lambda line: None
     workdir = open_shared_workdir(WORKDIR.value, config, ALLOW.value, say)
+    if PROFILE.value and in_bucket(workdir.path):
+        raise UserError(f"--profile: {workdir.path} is in a bucket; profiles need a --workdir on a disk")
     if is_finished(workdir.path, config):
         say(f"{workdir.path} holds a finished run: nothing to do")
         return
-    run = Run(config, workdir.path, interruption, say, PROFILE.value)
+    run = Run(config, workdir, interruption, say, PROFILE.value)
     try:
         run.introduce()
         run.train()

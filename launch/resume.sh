@@ -5,10 +5,11 @@ set -euo pipefail
 # shellcheck source=launch/dry_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/dry_run.sh"
 
-if (($# == 0)) || ! [[ -f "$1/config.json" ]]; then
+if (($# == 0)) || ! [[ $1 == gs://* || -f "$1/config.json" ]]; then
   fail "usage: bash launch/resume.sh RUN [flags]; RUN is the folder of a run, with its config.json"
 fi
-run=$(realpath "$1")
+run=$1
+[[ $run == gs://* ]] || run=$(realpath "$run")
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

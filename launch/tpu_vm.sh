@@ -43,7 +43,7 @@ copy() {
 # The hosts' own Python is 3.10. The flag of ssh ends the connection to a host that has been silent for 90 s.
 train() {
   local python="sudo apt-get -qq update && sudo apt-get -qq -o DPkg::Lock::Timeout=600 install python3.11-venv"
-  local install="EDELINE_PYTHON=python3.11 EDELINE_EXTRAS=tpu bash launch/environment.sh"
+  local install="EDELINE_PYTHON=python3.11 EDELINE_EXTRAS=tpu,gcs bash launch/environment.sh"
   local train
   train=$(show .venv/bin/python -m edeline_jax.train --config="$EDELINE_CONFIG" --distributed=on \
     --workdir="$EDELINE_WORKDIR" "$@")

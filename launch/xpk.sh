@@ -26,4 +26,4 @@ hand_over xpk workload create --cluster="$EDELINE_CLUSTER" --zone="$EDELINE_ZONE
   --workload="$EDELINE_WORKLOAD" --tpu-type="$EDELINE_ACCELERATOR" --num-slices=1 \
   --base-docker-image="${EDELINE_IMAGE:-python:3.12}" --script-dir=. \
   --max-restarts=10 --termination-grace-period-seconds=120 \
-  --command="EDELINE_EXTRAS=tpu bash launch/environment.sh && exec $train"
+  --command="EDELINE_EXTRAS=tpu,gcs bash launch/environment.sh && exec $train"

@@ -7,10 +7,10 @@ python -m edeline_jax.dataset export RUN DATASET         what a run has collecte
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from absl import flags
+from etils.epath import Path
 from tqdm import tqdm
 
 from edeline_jax import command_line
@@ -19,6 +19,7 @@ from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, check_epis
 from edeline_jax.dataset.journal import Journal, episodes, files
 from edeline_jax.dataset.recording import read_recording
 from edeline_jax.errors import UserError
+from edeline_jax.files import to_path
 
 NUM_ACTIONS = flags.DEFINE_integer("num_actions", None, "import: actions of the game; default: the largest found, + 1.")
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     if command not in COMMANDS or len(folders) != COMMANDS[command][1]:
         usage = "; ".join(line.split("  ")[0].strip() for line in __doc__.splitlines() if line.startswith("python"))
         raise UserError(f"usage: {usage}")
-    COMMANDS[command][0](*map(Path, folders))
+    COMMANDS[command][0](*map(to_path, folders))
 
 
 def inspect(folder: Path) -> None:
@@ -37,7 +38,7 @@ def inspect(folder: Path) -> None:
     dataset = open_dataset(folder)
     steps = [entry.steps for entry in dataset.entries]
     rewards = [entry.total_reward for entry in dataset.entries]
-    size = sum((folder / entry.file).stat().st_size for entry in dataset.entries if (folder / entry.file).exists())
+    size = sum((folder / entry.file).stat().length for entry in dataset.entries if (folder / entry.file).exists())
     height, width, _ = dataset.frame_shape
     print(f"{folder}: {len(steps):,} episodes, {dataset.num_steps:,} steps, {size / 1e6:,.1f} MB")
     print(f"frames: {height} x {width} RGB; actions: {dataset.num_actions}")

@@ -4,10 +4,10 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.errors import UserError, one_line
 from edeline_jax.files import writing

@@ -12,10 +12,10 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.dataset.arrays import DatasetError, Layout, Shape, read_arrays, write_arrays
 from edeline_jax.files import write_json

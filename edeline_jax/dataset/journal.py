@@ -4,12 +4,13 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.dataset.arrays import DatasetError, Layout, read_arrays, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
+from edeline_jax.files import move
 from edeline_jax.replay.buffer import Chunk
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Journal:
             except DatasetError as error:
                 _LOG.warning("%s; set aside, steps %d to %d are left out", error, first, end - 1)
                 with contextlib.suppress(FileNotFoundError):  # another process of the run was first
-                    path.rename(path.with_suffix(".damaged"))
+                    move(path, path.with_suffix(".damaged"))
 
     def discard_after(self, stop: int) -> None:
         """Deletes what was written after position `stop`, and what was being written."""
@@ -55,6 +56,8 @@ class Journal:
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:
     """(first position, position after the last, path) of the chunks in a folder, in order."""
+    if not folder.exists():  # in a bucket, as long as it is empty
+        return []
     found = ((FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
 

@@ -1,8 +1,7 @@
 """Foreign recordings of an episode: an `.npz` with at least `frames`, `actions` and `rewards`."""
 
-from pathlib import Path
-
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.dataset.arrays import array_names, read_arrays
 from edeline_jax.dataset.episodes import Episode, layout

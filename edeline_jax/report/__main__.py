@@ -5,13 +5,12 @@ Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]`; every r
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
 from edeline_jax import command_line
 from edeline_jax.errors import UserError
-from edeline_jax.files import write_json
+from edeline_jax.files import to_path, write_json
 from edeline_jax.report.grid import find_runs, summarize, table, to_json
 
 JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
@@ -19,7 +18,7 @@ JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
 
 def main(argv: Sequence[str]) -> None:
     """Prints the table of the runs below the folders argv[1:]."""
-    folders = [Path(name) for name in argv[1:]]
+    folders = [to_path(name) for name in argv[1:]]
     if not folders:
         raise UserError("usage: python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]")
     runs = find_runs(folders, lambda line: print(f"warning: {line}", file=sys.stderr, flush=True))
@@ -28,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     grid = summarize(runs)
     print(table(grid))
     if JSON.value:
-        write_json(Path(JSON.value), to_json(grid))
+        write_json(to_path(JSON.value), to_json(grid))
 
 
 if __name__ == "__main__":

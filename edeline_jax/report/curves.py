@@ -7,10 +7,12 @@ The file holds JSON lines. Each has the counters `epoch`, `env_steps`, `wall_tim
 import json
 import logging
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from etils.epath import Path
+
+from edeline_jax.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,19 +26,19 @@ PANELS_PER_LINE = 3
 SMOOTHED_EPOCHS = 20  # few episodes end in one epoch's 100 steps, so its return is noisy
 
 
-def draw_curves(metrics_path: str | Path, folder: str | Path) -> list[Path]:
+def draw_curves(metrics_path: Path, folder: Path) -> list[Path]:
     """Draws the groups that the metrics file has and returns the pictures written to `folder`."""
-    rows = read_rows(Path(metrics_path))
+    rows = read_rows(metrics_path)
     figures = {
         "returns.png": returns_figure(rows),
         "world_model.png": panels_figure(rows, "world_model"),
         "actor_critic.png": panels_figure(rows, "actor_critic"),
     }
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = {folder / name: figure for name, figure in figures.items() if figure is not None}
     for path, figure in figures.items():
-        figure.savefig(path)
+        with writing(path) as file:
+            figure.savefig(file, format="png")
     return list(figures)
 
 

@@ -4,10 +4,12 @@ A film is uint8 [T, H, W, 3]. Its first `num_context` frames are real ones that 
 numbered from the first imagined frame, 1, so that the newest context frame is 0.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from etils.epath import Path
+
+from edeline_jax.files import writing
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -46,7 +48,7 @@ class Layout(NamedTuple):
 
 
 def draw_filmstrip(
-    real: np.ndarray, imagined: np.ndarray, path: str | Path, scale: int | None = None, num_context: int = 0
+    real: np.ndarray, imagined: np.ndarray, path: Path, scale: int | None = None, num_context: int = 0
 ) -> None:
     """Writes a PNG with the real, the imagined and the difference film under each other.
 
@@ -65,7 +67,8 @@ def draw_filmstrip(
         draw.text((MARGIN + ROW_LABELS - 10, middle), name, fill=INK, anchor="rm")
         for step in range(num_context if name == "difference" else 0, num_steps):
             picture.paste(enlarge(film[step], scale), (layout.column(step), layout.row(index)))
-    picture.save(path, optimize=True)
+    with writing(path) as file:
+        picture.save(file, "PNG", optimize=True)
 
 
 def draw_head(draw: "ImageDraw.ImageDraw", layout: Layout, num_steps: int) -> None:
@@ -82,11 +85,12 @@ def draw_head(draw: "ImageDraw.ImageDraw", layout: Layout, num_steps: int) -> No
         draw.text(place, str(step_number(step, layout.num_context)), fill=INK, anchor="mm")
 
 
-def draw_gif(real: np.ndarray, imagined: np.ndarray, path: str | Path, fps: float = 8, num_context: int = 0) -> None:
+def draw_gif(real: np.ndarray, imagined: np.ndarray, path: Path, fps: float = 8, num_context: int = 0) -> None:
     """Writes an endless GIF with the real film on the left and the imagined one on the right."""
     real, imagined = checked(real, imagined)
     frames = [gif_frame(real[step], imagined[step], gif_caption(step, num_context)) for step in range(len(real))]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
+    with writing(path) as file:
+        frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
 
 
 def gif_frame(real: np.ndarray, imagined: np.ndarray, caption: str) -> "Image.Image":

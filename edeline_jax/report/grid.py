@@ -8,15 +8,15 @@ Learning at the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished
 import contextlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.envs.games import GAMES, human_normalised_score
 from edeline_jax.errors import one_line
+from edeline_jax.files import absolute
 
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
 
@@ -67,7 +67,7 @@ def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Run]
     Args:
       warn: is told, in a line each, which files cannot be used; the search goes on.
     """
-    paths = {path.resolve(): path for folder in folders for path in _folders_with_config(folder)}
+    paths = {str(absolute(path)): path for folder in folders for path in _folders_with_config(folder)}
     runs = [_read_run(path, warn) for path in paths.values()]
     return sorted((run for run in runs if run is not None), key=lambda run: (run.game, run.seed, str(run.folder)))
 
@@ -110,10 +110,10 @@ def to_json(grid: Grid) -> dict[str, Any]:
 
 
 def _folders_with_config(folder: Path) -> Iterable[Path]:
-    for path, below, files in os.walk(folder):
+    for path, below, files in Path(folder).walk():
         below.sort()
         if "config.json" in files:
-            yield Path(path)
+            yield path
             if "metrics.jsonl" in files:
                 below.clear()  # a run holds no runs, but many files
 

@@ -6,18 +6,19 @@ import logging
 import time
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from etils.epath import Path
 from orbax.checkpoint.checkpoint_managers import LatestN
 
 from edeline_jax.agent import Params
 from edeline_jax.config import ConfigError
 from edeline_jax.config.schema import Checkpointing
 from edeline_jax.errors import UserError, one_line
+from edeline_jax.files import absolute, move
 from edeline_jax.training import cluster
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.state import TrainState
@@ -134,7 +135,7 @@ class Checkpoints:
         if cluster.is_main():
             folder.mkdir(exist_ok=True)
             _LOG.warning("checkpoint %d cannot be read (%s); moved to %s", number, one_line(error), folder)
-            (self._states.directory / str(number)).rename(folder / f"{number}-{time.time_ns()}")
+            move(self._states.directory / str(number), folder / f"{number}-{time.time_ns()}")
         cluster.wait_for_all("a checkpoint was set aside")
         self._states.reload()
 
@@ -189,5 +190,9 @@ def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
 
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    # What is equal on all devices is written once: cut up among them, every piece would be a program to compile.
+    ocp.type_handlers.register_type_handler(
+        jax.Array, ocp.type_handlers.ArrayHandler(use_replica_parallel=False), override=True
+    )
     options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep), cleanup_tmp_directories=True)
-    return ocp.CheckpointManager(folder.resolve(), options=options)
+    return ocp.CheckpointManager(absolute(folder), options=options)

@@ -1,21 +1,19 @@
 """The folder of a run: where it is, whose config it holds, and who is at work in it."""
 
 import datetime
-import fcntl
 import json
-import os
-import socket
 from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import jax
+from etils.epath import Path
 
 from edeline_jax import __version__
 from edeline_jax.config import Config, ConfigError, to_dict
 from edeline_jax.errors import UserError, one_line, shorten
-from edeline_jax.files import write_json
+from edeline_jax.files import in_bucket, to_path, write_json
 from edeline_jax.training import cluster
+from edeline_jax.training.lock import Claim, FileLock, lock, owner_of
 
 CONFIG = "config.json"
 # What a run may change between its starts: logging, evaluation, the length of the schedule.
@@ -30,13 +28,19 @@ FREE = (
 
 
 class Workdir(NamedTuple):
-    """A run's folder. `lock` stays open as long as the process is at work in it, whatever becomes of the process.
-
-    Of several processes of one run only the main one has the lock.
-    """
+    """A run's folder, on a disk or in a bucket; of several processes of one run only the main one has the lock."""
 
     path: Path
-    lock: TextIO | None
+    lock: FileLock | Claim | None
+
+    def check_lock(self) -> None:
+        """Raises UserError in all processes of the run where another start has taken the folder over."""
+        if in_bucket(self.path):
+            cluster.main_first(self._check)
+
+    def _check(self) -> str:
+        self.lock.check()
+        return ""
 
 
 def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
@@ -45,7 +49,7 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     A run that has saved nothing yet is begun anew, whatever its config was.
 
     Args:
-      name: the folder; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
+      name: the folder, or gs://BUCKET/FOLDER; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
       allowed: keys ("config.seed") that may change besides the free ones.
       say: is told every key that changes.
 
@@ -53,21 +57,21 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
       ConfigError: the folder holds a run whose config differs in other keys.
       UserError: another process is at work there, or the folder cannot be used.
     """
-    if "://" in name:
-        raise UserError(f"--workdir={name}: must be a folder, for several hosts one that all of them mount")
-    now = datetime.datetime.now()
-    folder = Path(name) if name else Path("outputs") / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}"
+    folder = to_path(name or f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be used as --workdir ({error.strerror})") from error
+        held = lock(folder)
+    except UserError:
+        raise
+    except Exception as error:  # of the disk, or of the bucket's libraries
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"{folder}: cannot be used as --workdir ({reason})") from error
     resolved = json.loads(json.dumps(to_dict(config)))
     if (folder / CONFIG).exists() and _has_learnt(folder):
         _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
     if config.training.should or not (folder / CONFIG).exists():  # a look at a run does not change it
         write_json(folder / CONFIG, resolved)
-    return Workdir(folder, lock)
+    return Workdir(folder, held)
 
 
 def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
@@ -80,12 +84,16 @@ def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say
 
     def open_it() -> str:
         opened.append(open_workdir(name, config, allowed, say))
-        return f"{opened[0].path}\n{_owner(opened[0].path)}"
+        return f"{opened[0].path}\n{owner_of(opened[0].path)}"
 
     path, owner = cluster.main_first(open_it).split("\n")
-    if cluster.any_process(_owner(Path(path)) != owner):
-        raise UserError(f"{path}: not every process of this run sees it; --workdir must be on a disk that all share")
-    return opened[0] if opened else Workdir(Path(path), None)
+    folder = to_path(path)
+    if cluster.any_process(owner_of(folder) != owner):
+        raise UserError(
+            f"{path}: not every process of this run sees it; --workdir must be on a disk that all hosts share (NFS), "
+            "or in a bucket: gs://BUCKET/FOLDER"
+        )
+    return opened[0] if opened else Workdir(folder, None)
 
 
 def read_config(folder: Path) -> Any:
@@ -133,27 +141,3 @@ def _refuse_changes(
         )
     for key, change in changed.items():
         say(f"changed {key}: {change}")
-
-
-def _owner(folder: Path) -> str:
-    """Who is at work there; nobody where the folder cannot be read."""
-    try:
-        return (folder / "lock").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _lock(folder: Path) -> TextIO:
-    lock = (folder / "lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the kernel when the process ends, however it ends
-    except BlockingIOError:
-        lock.seek(0)
-        raise UserError(
-            f"{folder}: another process ({lock.read().strip() or 'unknown'}) is at work there; "
-            "wait for its end or choose another --workdir"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()} on {socket.gethostname()}\n")
-    lock.flush()
-    return lock

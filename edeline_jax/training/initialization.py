@@ -1,13 +1,12 @@
 """Weights of another run, or of an exported agent, to begin with; part by part."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 
 from edeline_jax.config import Config
 from edeline_jax.config.schema import Initialization
 from edeline_jax.errors import UserError
+from edeline_jax.files import to_path
 from edeline_jax.interop import from_torch, to_torch
 from edeline_jax.training.state import TrainState
 from edeline_jax.training.weights import read_weights
@@ -31,7 +30,7 @@ def with_initial_weights(state: TrainState, config: Config) -> TrainState:
         return state
     params = {"world_model": state.world_model.params, "actor_critic": state.actor_critic.params}
     ours = to_torch(params, config)
-    theirs = read_weights(Path(c.path_to_ckpt)).tensors
+    theirs = read_weights(to_path(c.path_to_ckpt)).tensors
     chosen = [name for name in ours if name.startswith(_prefixes(c))]
     _refuse_misfits(c.path_to_ckpt, {name: ours[name] for name in chosen}, theirs)
     merged = from_torch(ours | {name: theirs[name] for name in chosen}, config)

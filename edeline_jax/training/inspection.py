@@ -1,10 +1,9 @@
 """What a run leaves behind when a loss or a gradient is not finite."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils.epath import Path
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 

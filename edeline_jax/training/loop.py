@@ -12,7 +12,6 @@ Order of a start, first or resumed:
 import functools
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 from tqdm import tqdm
@@ -29,6 +28,7 @@ from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.collection import ReplayKeeper, collect, empty_replay, make_environments
 from edeline_jax.training.devices import STATE_SPEC, local, make_mesh, shardings
 from edeline_jax.training.evaluation import Test, play_games, world_model_test
+from edeline_jax.training.folder import Workdir
 from edeline_jax.training.initialization import with_initial_weights
 from edeline_jax.training.inspection import NotFiniteError, keep_batch
 from edeline_jax.training.interruption import Interrupted, Interruption
@@ -53,9 +53,10 @@ class Run:
     second.
     """
 
-    def __init__(self, config: Config, workdir: Path, interruption: Interruption, say: Say, profiles: bool = False):
+    def __init__(self, config: Config, workdir: Workdir, interruption: Interruption, say: Say, profiles: bool = False):
         """`profiles`: leave a trace of a few updates of each network in the folder."""
-        self.config, self.workdir, self.say = config, workdir, say
+        self.config, self.workdir, self.say = config, workdir.path, say
+        self._check_lock = workdir.check_lock
         self._interruption, self._profiles = interruption, profiles
         self.mesh = make_mesh()
         if config.training.model_free and jax.process_count() > 1:
@@ -67,7 +68,7 @@ class Run:
         self.agent = build_agent(config, num_actions)
         self.programs = build_programs(self.agent, config, self.mesh)
         self._begin(state_key)
-        self.log = MetricsLog(workdir, config.wandb, to_dict(config)) if cluster.is_main() else None
+        self.log = MetricsLog(workdir.path, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since, self._watch = time.perf_counter(), Stopwatch()
 
     def _begin(self, key: jax.Array) -> None:
@@ -164,6 +165,7 @@ class Run:
 
     def _epoch(self) -> None:
         self._watch.lap()
+        self._check_lock()
         if not self.progress.epoch_is_open:
             self.progress = self.progress.begin_epoch(self.config, self.updates)
         if self.config.training.model_free:
@@ -182,6 +184,8 @@ class Run:
             with self._watch.phase("test"):
                 self.test(self.config.evaluation.num_episodes)
         self._advance(epoch_is_open=False)
+        if self.log is not None:
+            self.log.flush()
         with self._watch.phase("save"):
             self._save_what_is_due()
         self._write("seconds", self._watch.lap())
@@ -196,6 +200,7 @@ class Run:
     def save(self) -> None:
         """Begins to save the full state, unless nothing has changed since the last time."""
         if self._place != self._saved:
+            self._check_lock()
             self._advance()
             self.checkpoints.save(self.state, self.progress)
             self._saved = self._place

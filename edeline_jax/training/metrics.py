@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.config.schema import Wandb
 from edeline_jax.errors import UserError
+from edeline_jax.files import Lines
 from edeline_jax.training.progress import Progress
 from edeline_jax.training.scoreboard import Game
 from edeline_jax.training.wandb_log import WandbLog
@@ -20,8 +21,7 @@ class MetricsLog:
 
     def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
         self._path = workdir / "metrics.jsonl"
-        torn = self._path.exists() and not self._path.read_bytes().endswith(b"\n")  # by a kill in the middle of a line
-        self._write("\n" if torn else "")
+        self._lines = Lines(self._path)
         self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
 
     def write(self, progress: Progress, updates: tuple[int, int], group: str, values: Mapping[str, float]) -> None:
@@ -34,19 +34,23 @@ class MetricsLog:
             "actor_critic_updates": updates[1],
             **{f"{group}/{name}": float(value) for name, value in values.items()},
         }
-        self._write(json.dumps(line) + "\n")
+        self._append(json.dumps(line))
         if self._wandb is not None:
             self._wandb.log(line)
 
+    def flush(self) -> None:
+        """Until what was written can be read in the run's folder."""
+        self._lines.flush()
+
     def close(self) -> None:
-        """Lets wandb finish."""
+        """Flushes, and lets wandb finish."""
+        self.flush()
         if self._wandb is not None:
             self._wandb.close()
 
-    def _write(self, text: str) -> None:
+    def _append(self, line: str) -> None:
         try:
-            with self._path.open("a") as file:
-                file.write(text)
+            self._lines.append(line)
         except OSError as error:
             raise UserError(
                 f"cannot write {self._path}: {error.strerror}; checkpoints are intact: "

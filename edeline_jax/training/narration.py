@@ -1,10 +1,10 @@
 """What a run says of itself."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import jax
 import numpy as np
+from etils.epath import Path
 from jax.sharding import Mesh
 
 from edeline_jax.agent import Params, count_params

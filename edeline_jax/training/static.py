@@ -1,7 +1,5 @@
 """A static dataset in place of collection."""
 
-from pathlib import Path
-
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
@@ -9,6 +7,7 @@ from jax.sharding import Mesh, NamedSharding
 from edeline_jax.config import Config, ConfigError
 from edeline_jax.dataset.episodes import Dataset, open_dataset
 from edeline_jax.envs import count_actions
+from edeline_jax.files import to_path
 from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.training.devices import REPLAY_SPEC
 
@@ -20,7 +19,7 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
       DatasetError: it cannot be read.
       ConfigError: it does not fit the config.
     """
-    dataset = open_dataset(Path(config.collection.path_to_static_dataset))
+    dataset = open_dataset(to_path(config.collection.path_to_static_dataset))
     size = config.env.size
     if dataset.frame_shape != (size, size, 3):
         raise ConfigError(f"config.env.size: {size}, but the frames of {dataset.folder} are {dataset.frame_shape}")

@@ -1,10 +1,10 @@
 """The end of a run: its last test, its pictures, and one file that says how it went."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jax
+from etils.epath import Path
 
 from edeline_jax.config import Config
 from edeline_jax.envs import GAMES, human_normalised_score

@@ -5,12 +5,15 @@ import multiprocessing
 import queue
 import secrets
 import signal
+import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
+
+from etils.epath import Path
 
 from edeline_jax.config.schema import Wandb
 from edeline_jax.errors import one_line
+from edeline_jax.files import in_bucket
 
 _LOG = logging.getLogger(__name__)
 MOST_LINES_WAITING = 30_000  # what a pipe's semaphore can count
@@ -30,7 +33,7 @@ class WandbLog:
             "name": config.name or None,
             "group": config.group or None,
             "mode": config.mode,
-            "dir": str(workdir),
+            "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
             "id": _run_id(workdir),
             "resume": "allow",
             "config": dict(resolved),

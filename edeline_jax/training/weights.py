@@ -11,17 +11,17 @@ import io
 import json
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils.epath import Path
 
 from edeline_jax.agent import Params
 from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.errors import UserError, one_line
-from edeline_jax.files import write_json, writing
+from edeline_jax.files import absolute, in_bucket, write_json, writing
 from edeline_jax.interop import from_torch, to_torch
 from edeline_jax.training.folder import CONFIG, read_config
 
@@ -94,7 +94,7 @@ def _read_run(path: Path) -> Weights:
             raise UserError(f"{run / 'agents'}: no agent was saved yet")
         path = max(epochs, key=lambda folder: int(folder.name))
     with ocp.StandardCheckpointer() as checkpointer:
-        folder = (path / "default").resolve()
+        folder = absolute(path / "default")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
@@ -107,6 +107,8 @@ def _read_run(path: Path) -> Weights:
 def _read_safetensors(path: Path) -> Weights:
     from safetensors import safe_open
 
+    if in_bucket(path):
+        raise UserError(f"{path}: copy it to a disk first; only runs can be read from a bucket")
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
         if {key: metadata.get(key) for key in FORMAT} != FORMAT:
@@ -127,7 +129,7 @@ def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    state_dict = _torch().load(path, map_location="cpu", weights_only=True)
+    state_dict = _torch().load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     if not isinstance(state_dict, Mapping) or not all(hasattr(x, "numpy") for x in state_dict.values()):
         raise ValueError("expected a state_dict: names to tensors")
     return {name: tensor.numpy() for name, tensor in state_dict.items()}
@@ -156,5 +158,5 @@ def _write(path: Path, content: bytes) -> None:
 def _write_run(path: Path, params: Params, config: Config) -> None:
     path.mkdir(parents=True)
     write_json(path / CONFIG, to_dict(config))
-    with ocp.CheckpointManager((path / "agents").resolve()) as manager:
+    with ocp.CheckpointManager(absolute(path / "agents")) as manager:
         manager.save(0, args=ocp.args.StandardSave(params))
