@@ -32,7 +32,6 @@ def parameters(workdir: Path) -> dict[str, np.ndarray]:
     newest = max((workdir / "checkpoints").iterdir(), key=lambda path: int(path.name) if path.name.isdigit() else -1)
     with ocp.StandardCheckpointer() as checkpointer:
         state = checkpointer.restore(newest / "state")
-    state["key"] = jax.random.key_data(state["key"])
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 

@@ -8,7 +8,8 @@ Learning at the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,13 +110,18 @@ def to_json(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _folders_with_config(folder: Path) -> Iterable[Path]:
-    for path, below, files in Path(folder).walk():
-        below.sort()
-        if "config.json" in files:
-            yield path
-            if "metrics.jsonl" in files:
-                below.clear()  # a run holds no runs, but many files
+def _folders_with_config(folder: Path) -> Iterator[Path]:
+    try:
+        children = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError:
+        return  # not ours to read
+    names = {child.name for child in children}
+    if "config.json" in names:
+        yield folder
+    if not names >= {"config.json", "metrics.jsonl"}:  # a run holds no runs, but many files
+        for child in children:
+            if not os.path.islink(child):  # it may lead in a circle
+                yield from _folders_with_config(child)
 
 
 def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:

@@ -121,13 +121,16 @@ class Checkpoints:
         account = self._states.restore(number, args=ocp.args.Composite(account=ocp.args.JsonRestore())).account
         if account.pop("crc32") != _crc32(account):
             raise ValueError("its account is not what was saved")
-        _refuse_other_shapes(account["shapes"], _shapes(state), self._states.directory / str(number))
+        key = jax.eval_shape(jax.random.key_data, state.key)
+        wanted = state._replace(key=key.update(sharding=state.key.sharding))
+        _refuse_other_shapes(account["shapes"], _shapes(wanted), self._states.directory / str(number))
         progress = Progress.from_json(account["progress"])
-        restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(state))).state
+        restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted))).state
         damaged = [name for name, x in jax.device_get(_checksums(restored)).items() if x != account["checksums"][name]]
         if damaged:
             raise ValueError(f"{damaged[0]} is not what was saved")
-        return restored, progress
+        wrap = jax.jit(jax.random.wrap_key_data, out_shardings=state.key.sharding)
+        return restored._replace(key=wrap(restored.key)), progress
 
     def _set_aside(self, number: int, error: Exception) -> None:
         folder = self._workdir / "set_aside"
@@ -155,7 +158,9 @@ class Checkpoints:
 
 @jax.jit
 def _copy(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)
+    """Keys become their data: only Orbax's default handler of arrays knows them."""
+    is_key = lambda x: jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else jnp.copy(x), tree)
 
 
 @jax.jit
@@ -163,8 +168,7 @@ def _checksums(tree: Any) -> dict[str, jax.Array]:
     """One number per array that changes with any of its bits: a weighted sum modulo 2^32, equal on any devices."""
 
     def checksum(x: jax.Array) -> jax.Array:
-        data = jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
-        words = jax.lax.bitcast_convert_type(data, jnp.uint32).ravel()
+        words = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
         return (words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1)).sum(dtype=jnp.uint32)
 
     return {jax.tree_util.keystr(path): checksum(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
@@ -191,8 +195,7 @@ def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
     # What is equal on all devices is written once: cut up among them, every piece would be a program to compile.
-    ocp.type_handlers.register_type_handler(
-        jax.Array, ocp.type_handlers.ArrayHandler(use_replica_parallel=False), override=True
-    )
+    handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
+    ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
     options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep), cleanup_tmp_directories=True)
     return ocp.CheckpointManager(absolute(folder), options=options)

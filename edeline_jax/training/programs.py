@@ -13,7 +13,7 @@ from edeline_jax.agent import Agent
 from edeline_jax.config import Config
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.training import cluster
-from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift
+from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, shardings
 from edeline_jax.training.state import TrainState
 from edeline_jax.training.updates import Metrics, train_actor_critic, train_world_model
 
@@ -38,14 +38,20 @@ class UpdateProgram:
 
         specs = (STATE_SPEC, REPLAY_SPEC, P())
         self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
-        self._compiled = None
+        self._mesh, self._compiled = mesh, None
         self.compile_seconds = 0.0
         self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
         self.num_dispatches = 0
 
     def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
-        """The program for arrays (or shapes) like these, not yet compiled."""
-        return self._jitted.lower(state, replay, np.int32(1))
+        """The program for arrays (or shapes) like these, not yet compiled.
+
+        It is made from shapes alone: arrays carry traces of where they come from, and a resumed run would compile anew.
+        """
+        tree = state, replay
+        places = shardings(self._mesh, (STATE_SPEC, REPLAY_SPEC), tree)
+        shapes = jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places)
+        return self._jitted.lower(*shapes, np.int32(1))
 
     def compile(self, state: TrainState, replay: Replay) -> None:
         """Compiles for arrays like these, once; `compile_seconds` says how long it took."""

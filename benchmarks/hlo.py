@@ -1,0 +1,100 @@
+"""What the HLO text of a compiled program says: what its devices send each other, and the TPU compiler's cycles."""
+
+import functools
+import math
+import re
+from typing import NamedTuple
+
+KINDS = "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast"
+_COLLECTIVE = re.compile(rf"= (?P<type>.*?) (?P<kind>{'|'.join(KINDS)})(?:-start)?\(")
+_ARRAY = re.compile(r"\b[a-z]+(\d*)\w*\[([\d,]*)\]")  # bf16[3,64]
+_CALLED = re.compile(r"(\w+)=\{?((?:%[\w.-]+(?:, )?)+)")  # body=%name, branch_computations={%name, %name}
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+
+
+class Collective(NamedTuple):
+    """One operation; `depth` is how many loops stand around it."""
+
+    kind: str
+    arrays: int
+    bytes: int  # of its result on one device; for an all-reduce that is what it adds up
+    depth: int
+    op_name: str  # where in the program it comes from
+
+
+def collectives(text: str) -> list[Collective]:
+    """All of a module's, in the order of the text."""
+    module = _computations(text)
+    callers = {
+        callee: (caller, role) for caller, lines in module.items() for line in lines for role, callee in _called(line)
+    }
+
+    def depth(name: str) -> int:
+        caller, role = callers.get(name, ("", ""))
+        return depth(caller) + (role == "body") if caller else 0
+
+    return [
+        Collective(
+            match["kind"],
+            len(_ARRAY.findall(match["type"])),
+            sum(_bytes(*array) for array in _ARRAY.findall(match["type"])),
+            depth(name),
+            (re.findall(r'op_name="([^"]*)"', line) or [""])[0],
+        )
+        for name, lines in module.items()
+        for line in lines
+        if (match := _COLLECTIVE.search(line))
+    ]
+
+
+def update_cycles(text: str) -> int:
+    """The TPU compiler's cycles of one turn of the outermost loop, or of the whole program if it has none.
+
+    Loops inside are multiplied out where their condition compares with a constant, and count once where it does not; of
+    a conditional the cheapest branch counts, so restarts and their burn-ins are left out.
+    """
+    module = _computations(text)
+
+    @functools.cache
+    def cycles(name: str) -> int:
+        return sum(line_cycles(line) for line in module[name])
+
+    def line_cycles(line: str) -> int:
+        called = _called(line)
+        roles = dict(called)
+        if " while(" in line:
+            return _turns(module[roles["condition"]]) * cycles(roles["body"])
+        if " conditional(" in line:
+            return min(cycles(branch) for _, branch in called)
+        return sum(map(int, _CYCLES.findall(line)))
+
+    main = re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE)[1]
+    loops = [cycles(dict(_called(line))["body"]) for line in module[main] if " while(" in line]
+    return max(loops, default=cycles(main))
+
+
+def _turns(condition: list[str]) -> int:
+    """How often a loop runs that counts from 0, by its condition; 1 if that is not known."""
+    bounds = [bound for line in condition for bound in re.findall(r"s32\[\]\S* constant\((\d+)\)", line)]
+    return int(bounds[0]) if len(bounds) == 1 else 1
+
+
+def _computations(text: str) -> dict[str, list[str]]:
+    """The instructions of each computation, by its name."""
+    module, lines = {}, []
+    for line in text.splitlines():
+        if line.endswith("{") and not line.startswith(" "):
+            lines = module[line.removeprefix("ENTRY ").split()[0].lstrip("%")] = []
+        elif line.startswith("  "):
+            lines.append(line)
+    return module
+
+
+def _called(line: str) -> list[tuple[str, str]]:
+    """(role, computation) of those that an instruction calls."""
+    return [(role, name.lstrip("%")) for role, names in _CALLED.findall(line) for name in names.split(", ") if name]
+
+
+def _bytes(bits: str, dimensions: str) -> int:
+    """Of an array; `pred` has no number and takes a byte."""
+    return math.prod(map(int, dimensions.split(",") if dimensions else [])) * (int(bits) // 8 if bits else 1)
