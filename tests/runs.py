@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 TINY = "tests/tiny_config.py"
+LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": "jax._src.interpreters.pxla"}
+PROGRAM = re.compile(r"Compiling jit\((\w+)\)")
 
 
 def command(workdir: Path, *overrides: str, config: str = TINY) -> list[str]:
@@ -29,18 +32,26 @@ def train(
     timeout: int = 900,
     before: tuple[str, ...] = (),
     variables: dict[str, str] | None = None,
+    stderr: int = subprocess.PIPE,
 ) -> subprocess.CompletedProcess:
     """`before` is a command that runs ours, `variables` go into its environment."""
     line = [*before, *command(workdir, *overrides, config=config)]
     env = environment(devices, **(variables or {}))
-    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=timeout)
 
 
-def finished_run(workdir: Path, *overrides: str) -> str:
-    """Trains the tiny config to its end; what it printed."""
-    result = train(workdir, *overrides)
-    assert result.returncode == 0, result.stderr
+def finished_run(workdir: Path, *overrides: str, devices: int = 1) -> str:
+    """Trains the tiny config to its end; what it printed, and between the lines what JAX compiled."""
+    result = train(workdir, *overrides, devices=devices, variables=LOG_PROGRAMS, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, result.stdout
     return result.stdout
+
+
+def assert_nothing_compiles_after_the_first_epoch(output: str) -> None:
+    """Of a run that tests in every epoch: between its first and its last test only what saves the first epoch."""
+    first, *_, last = re.finditer("^test, epoch .*\n", output, re.MULTILINE)
+    assert "per_device" in PROGRAM.findall(output[: first.start()])  # the update programs: they are in the output
+    assert sorted(PROGRAM.findall(output[first.end() : last.start()])) == ["_checksums", "_copy", "_copy"]
 
 
 def start(workdir: Path, *overrides: str) -> subprocess.Popen:

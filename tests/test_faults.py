@@ -72,7 +72,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path: P
     )
     assert_one_line_error(result, "loss_", "of the world_model not finite in update 2, epoch 1", "none was saved")
     with np.load(tmp_path / "not_finite_world_model_2.npz") as batch:
-        assert batch["frames"].shape == (1, 4, 10, 20, 20, 3) and np.abs(batch["frames"]).max() < 1.001
+        assert batch["frames"].shape == (1, 8, 10, 20, 20, 3) and np.abs(batch["frames"]).max() < 1.001
         assert batch["mask"].any() and set(np.unique(batch["actions"])) <= {0, 1, 2}
 
 

@@ -9,24 +9,35 @@ import pytest
 from PIL import Image
 
 from edeline_jax.training.weights import read_weights
-from tests.runs import assert_one_line_error, finished_run, module, rows, summary, train
+from tests.runs import (
+    assert_nothing_compiles_after_the_first_epoch,
+    assert_one_line_error,
+    finished_run,
+    module,
+    rows,
+    summary,
+    train,
+)
+
+TEST_ALWAYS = "--config.evaluation.every=1"
+LEARN = [f"--config.world_model.training.steps_{when}=60" for when in ("first_epoch", "per_epoch")]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, finished_run(workdir, "--profile")
+    return workdir, finished_run(workdir, "--profile", TEST_ALWAYS, *LEARN)
 
 
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     by_epoch = {row["epoch"]: row for row in rows(workdir) if "actor_critic/loss_total" in row}
-    # 80 steps at first, 40 more in epochs 2 and 3, then one epoch without collection; 3 updates at first, then 2
+    # 80 steps at first, 40 more in epochs 2 and 3, then one epoch without collection; updates: 60 each, and 3, then 2
     assert {epoch: row["env_steps"] for epoch, row in by_epoch.items()} == {1: 80, 2: 120, 3: 160, 4: 160}
-    assert [by_epoch[e]["world_model_updates"] for e in (1, 2, 3, 4)] == [3, 5, 7, 9]
+    assert [by_epoch[e]["world_model_updates"] for e in (1, 2, 3, 4)] == [60, 120, 180, 240]
     assert [by_epoch[e]["actor_critic_updates"] for e in (1, 2, 3, 4)] == [3, 5, 7, 9]
     tests = [row for row in rows(workdir) if "test/return_mean" in row]
-    assert [(row["epoch"], row["test/num_games"]) for row in tests] == [(2, 4), (4, 4), (4, 6)]
+    assert [(row["epoch"], row["test/num_games"]) for row in tests] == [(1, 4), (2, 4), (3, 4), (4, 4), (4, 6)]
 
 
 def test_a_run_says_what_it_is_and_what_it_leaves(finished: tuple[Path, str]) -> None:
@@ -56,7 +67,12 @@ def test_a_run_says_where_its_time_goes(finished: tuple[Path, str]) -> None:
     ]
     laps = [lap for lap in laps if lap]
     phases = {"world_model", "actor_critic", "save", "other"}
-    assert [set(lap) - phases for lap in laps] == [{"compile", "collect"}, {"collect", "test"}, {"collect"}, {"test"}]
+    assert [set(lap) - phases for lap in laps] == [
+        {"compile", "collect", "test"},
+        {"collect", "test"},
+        {"collect", "test"},
+        {"test"},
+    ]
     assert all(seconds >= 0 for lap in laps for seconds in lap.values())
     last = rows(workdir)[-1]["wall_time"]
     assert 0.5 * last < sum(sum(lap.values()) for lap in laps) < last + 1
@@ -73,23 +89,52 @@ def test_a_profile_holds_the_operations_of_both_updates(finished: tuple[Path, st
 def test_a_finished_run_does_nothing(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     before = (workdir / "metrics.jsonl").read_bytes()
-    result = train(workdir)
-    assert result.returncode == 0 and "finished run: nothing to do" in result.stdout
+    result = train(workdir, *LEARN)
+    assert result.returncode == 0 and "finished run: nothing to do" in result.stdout, result.stderr
     assert (workdir / "metrics.jsonl").read_bytes() == before
 
 
-def test_several_devices_share_the_batch_and_accumulate(tmp_path: Path) -> None:
-    accumulate = [f"--config.{group}.training.grad_acc_steps=2" for group in ("world_model", "actor_critic")]
-    later = "--config.actor_critic.training.start_after_epochs=2"
-    result = train(tmp_path, *accumulate, later, "--config.collection.num_steps_total=150", devices=4)
-    assert result.returncode == 0, result.stderr
-    assert "devices: 4 x" in result.stdout
-    last = [row for row in rows(tmp_path) if "actor_critic/loss_total" in row]
-    # 80 steps, 40, then the 30 that are left, rounded up to all 4 environments; the actor-critic begins in epoch 3
+def losses(workdir: Path) -> np.ndarray:
+    """The world model's mean loss in each epoch."""
+    by_epoch: dict[int, list[tuple[int, float]]] = {}
+    before = 0
+    for row in rows(workdir):
+        if "world_model/loss_world_model" in row:
+            num_updates, before = row["world_model_updates"] - before, row["world_model_updates"]
+            by_epoch.setdefault(row["epoch"], []).append((num_updates, row["world_model/loss_world_model"]))
+    return np.array([sum(n * loss for n, loss in parts) / sum(n for n, _ in parts) for parts in by_epoch.values()])
+
+
+@pytest.fixture(scope="module")
+def on_eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """On 8 devices; the last collection does not fill all environments."""
+    workdir = tmp_path_factory.mktemp("run")
+    return workdir, finished_run(workdir, TEST_ALWAYS, *LEARN, "--config.collection.num_steps_total=150", devices=8)
+
+
+def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:
+    workdir, output = on_eight
+    assert "devices: 8 x" in output
+    last = [row for row in rows(workdir) if "actor_critic/loss_total" in row]
+    # 80 steps, 40, then the 30 that are left, rounded up to all 8 environments
     assert [(row["env_steps"], row["world_model_updates"], row["actor_critic_updates"]) for row in last[-2:]] == [
-        (152, 7, 3),
-        (152, 9, 5),
+        (152, 180, 7),
+        (152, 240, 9),
     ]
+
+
+def test_the_loss_falls_on_eight_devices_as_on_one(finished: tuple[Path, str], on_eight: tuple[Path, str]) -> None:
+    one, eight = losses(finished[0]), losses(on_eight[0])
+    assert one[-1] < 0.6 * one[0] and eight[-1] < 0.6 * eight[0]
+    np.testing.assert_allclose(eight, one, rtol=0.2)
+
+
+def test_nothing_compiles_after_the_first_epoch(finished: tuple[Path, str]) -> None:
+    assert_nothing_compiles_after_the_first_epoch(finished[1])
+
+
+def test_nothing_compiles_after_the_first_epochs_on_eight_devices(on_eight: tuple[Path, str]) -> None:
+    assert_nothing_compiles_after_the_first_epoch(on_eight[1])
 
 
 def test_model_free_learning_uses_real_steps(tmp_path: Path) -> None:

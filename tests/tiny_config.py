@@ -1,4 +1,4 @@
-"""The smallest config that runs the whole program: Catch, 20 x 20, networks of a few channels, seconds per epoch."""
+"""The smallest config that runs the whole program: Catch, 20 x 20, networks of a few channels, up to 8 devices."""
 
 from ml_collections import ConfigDict
 
@@ -7,7 +7,7 @@ from configs.catch import get_config as catch
 
 def get_config() -> ConfigDict:
     config = catch()
-    config.env.num_envs = 4
+    config.env.num_envs = 8
     config.training.num_final_epochs = 1
     config.collection.update(num_steps_total=160, steps_per_epoch=40)
     config.collection.first_epoch.update(min=80, max=120, threshold_rew=0)
@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.agent.recurrent_emb.mamba.update(d_model=16, n_layers=1, d_state=4)
     config.agent.actor_critic.update(channels=(4, 4), down=(True, True), lstm_dim=8)
     for group in (config.world_model, config.actor_critic):
-        group.training.update(steps_first_epoch=3, steps_per_epoch=2, batch_size=4)
+        group.training.update(steps_first_epoch=3, steps_per_epoch=2, batch_size=8)
     config.world_model_env.horizon = 4
     config.world_model_env.diffusion_sampler.num_steps_denoising = 1
     config.actor_critic.loss.backup_every = 4

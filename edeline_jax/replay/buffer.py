@@ -52,11 +52,14 @@ def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: 
 
 
 def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
-    """Writes a chunk at position `step` of every stream. The episode table is not touched."""
+    """Writes a chunk from position `step` of every stream on, as far as there is room.
+
+    The episode table is not touched.
+    """
 
     def write(stored: jax.Array, new: np.ndarray) -> jax.Array:
-        new = new.reshape(*new.shape[:2], *stored.shape[2:])
-        return jax.lax.dynamic_update_slice_in_dim(stored, new, step, 1)
+        positions = step + jnp.arange(new.shape[1])
+        return stored.at[:, positions].set(new.reshape(*new.shape[:2], *stored.shape[2:]), mode="drop")
 
     names = ("frames", "actions", "rewards", "ends")
     return replay._replace(**{name: write(getattr(replay, name), getattr(chunk, name)) for name in names})

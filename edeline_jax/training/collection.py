@@ -28,6 +28,7 @@ class ReplayKeeper:
         self._journal, self._sharding = journal, NamedSharding(mesh, REPLAY_SPEC)
         num_streams = cluster.share(config.env.num_envs)
         self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
+        self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # one length, one program
         self._table = EpisodeTable(num_streams, steps_per_env(config), len(mesh.local_devices))
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 
@@ -62,11 +63,20 @@ class ReplayKeeper:
         self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
         own = Chunk(*(x[self._own] for x in chunk))
         self._table.record(own.starts, first)
-        return _append(replay, cluster.place(own, self._sharding), first)
+        for begin in range(0, own.actions.shape[1], self._part):
+            part = Chunk(*(_filled_up(x[:, begin : begin + self._part], self._part) for x in own))
+            replay = _append(replay, cluster.place(part, self._sharding), first + begin)
+        return replay
 
     def _publish(self, replay: Replay) -> Replay:
         episodes, num_episodes = cluster.place(self._table.arrays(), self._sharding)
         return replay._replace(episodes=episodes, num_episodes=num_episodes)
+
+
+def _filled_up(steps: np.ndarray, length: int) -> np.ndarray:
+    """[S, n, ...] with zeros behind, which is what the replay holds there."""
+    missing = length - steps.shape[1]
+    return np.pad(steps, [(0, 0), (0, missing), *[(0, 0)] * (steps.ndim - 2)])
 
 
 def collect(

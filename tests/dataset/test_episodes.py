@@ -13,7 +13,7 @@ from edeline_jax.training.devices import make_mesh
 from edeline_jax.training.static import load_replay
 from tests.runs import assert_one_line_error, module, train, write_recordings
 
-LENGTHS = [9, 14, 5, 20, 8]
+LENGTHS = [9, 14, 5, 20, 8, 3, 11, 6, 10]
 
 
 def episode(length: int, seed: int = 0) -> Episode:
@@ -48,15 +48,15 @@ def test_every_device_gets_whole_episodes(tmp_path: Path) -> None:
     writer = DatasetWriter(tmp_path / "data", (6, 8, 3), 4)
     for number, length in enumerate(LENGTHS):
         writer.add(episode(length, number), number)
-    replay = load_replay(writer.close(), make_mesh())  # 4 devices
+    replay = load_replay(writer.close(), make_mesh())  # 8 devices
     for number, length in enumerate(LENGTHS):
-        row, device = divmod(number, 4)
+        row, device = divmod(number, 8)
         stream, first, steps = np.asarray(replay.episodes)[device, row]
         assert (stream, steps) == (0, length)
         expected, place = episode(length, number), slice(first, first + length)
         np.testing.assert_array_equal(replay.frames[device, place], expected.frames.reshape(length, -1))
         np.testing.assert_array_equal(replay.ends[device, place], expected.ends)
-    assert replay.num_episodes.tolist() == [2, 1, 1, 1]
+    assert replay.num_episodes.tolist() == [2, 1, 1, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_import_inspect_and_validate(tmp_path: Path) -> None:
     write_recordings(tmp_path / "recordings", LENGTHS)
     result = module("edeline_jax.dataset", "import", tmp_path / "recordings", tmp_path / "data", "--num_actions=4")
     assert result.returncode == 0, result.stderr
-    assert f"5 episodes, {sum(LENGTHS)} steps" in result.stdout and "actions: 4" in result.stdout
+    assert f"9 episodes, {sum(LENGTHS)} steps" in result.stdout and "actions: 4" in result.stdout
     assert module("edeline_jax.dataset", "inspect", tmp_path / "data").stdout == result.stdout
     assert module("edeline_jax.dataset", "validate", tmp_path / "data").returncode == 0
     fixed = f"--config.collection.path_to_static_dataset={tmp_path / 'data'}"

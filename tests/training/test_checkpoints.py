@@ -124,15 +124,15 @@ def test_the_pre_emption_service_of_a_cluster_is_heard(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing"])
 def test_a_damaged_newest_state_is_set_aside(run: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    largest = max(newest_files(run), key=lambda path: path.stat().st_size)
-    content = bytearray(largest.read_bytes())
-    if damage == "missing":
-        largest.unlink()
-    elif damage == "truncated":
-        largest.write_bytes(content[: len(content) // 2])
-    else:
-        content[len(content) // 2] ^= 0x10
-        largest.write_bytes(content)
+    for path in (path for path in newest_files(run) if path.parent.name == "d"):  # where the arrays are
+        content = bytearray(path.read_bytes())
+        if damage == "missing":
+            path.unlink()
+        elif damage == "truncated":
+            path.write_bytes(content[: len(content) // 2])
+        else:
+            content[len(content) // 2] ^= 0x10
+            path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
         got, progress = restored(run)
     assert_equal(got, state(2))

@@ -55,19 +55,20 @@ def params() -> dict:
     return init_params(AGENT, CONFIG, jax.random.key(0))["actor_critic"]
 
 
-NUM_STEPS = steps_per_env(CONFIG)  # in each of 4 streams
+NUM_STEPS = steps_per_env(CONFIG)  # in each of 8 streams
+LENGTHS = [5, 7, 3, 4, 6, 8, 9, 5]  # of the games in them
 
 
 def keeper(folder: Path) -> ReplayKeeper:
-    return ReplayKeeper(CONFIG, make_mesh(), Journal(folder, 4, (20, 20, 3)))
+    return ReplayKeeper(CONFIG, make_mesh(), Journal(folder, 8, (20, 20, 3)))
 
 
 def collected(folder: Path, params: dict) -> tuple[Replay, list[Game], list[int]]:
     """The replay after two collections with a resume between them, the games that ended, and the steps."""
-    lengths, games, steps = [5, 7, 3, 4], [], []
+    games, steps = [], []
     replay = empty_replay(CONFIG, make_mesh())
-    for num_steps in (20, 28):  # 5 and 7 steps of 4 environments
-        player, account = Player(Clock(lengths), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(folder)
+    for num_steps in (40, 56):  # 5 and 7 steps of 8 environments
+        player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(folder)
         replay = account.restore(empty_replay(CONFIG, make_mesh()), sum(steps))
         replay, finished = collect(player, account, params, replay, num_steps)
         games += finished
@@ -79,10 +80,10 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
     """A resume begins new games everywhere; the open episodes are cut off where they stand."""
     replay, games, steps = collected(tmp_path, params)
     assert steps == [5, 7]
-    pixels = np.asarray(replay.frames).reshape(4, NUM_STEPS, -1, 3)
+    pixels = np.asarray(replay.frames).reshape(8, NUM_STEPS, -1, 3)
     assert (pixels == pixels[:, :, :1]).all()
     t = np.concatenate([np.arange(n) for n in steps])
-    for i, length in enumerate([5, 7, 3, 4]):
+    for i, length in enumerate(LENGTHS):
         np.testing.assert_array_equal(pixels[i, :12, 0], np.stack([np.full(12, i), t // length, t % length], -1))
         np.testing.assert_array_equal(replay.rewards[i, :12], t % length + 1)
         np.testing.assert_array_equal(replay.ends[i, :12], (t % length == 1) | (t % length == length - 1))
@@ -91,7 +92,7 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
         np.testing.assert_array_equal(rows[:, 0], 0)
         np.testing.assert_array_equal(rows[:, 1], firsts)
         np.testing.assert_array_equal(rows[:, 2], np.diff([*firsts, 12]))
-    expected = [length for length in (5, 7, 3, 4) for n in steps for _ in range(n // length)]
+    expected = [length for length in LENGTHS for n in steps for _ in range(n // length)]
     assert sorted(game.length for game in games) == sorted(expected)
     assert all(game.score == game.length * (game.length + 1) / 2 for game in games)
 
@@ -112,16 +113,16 @@ def test_a_damaged_chunk_costs_its_own_steps_and_no_more(tmp_path: Path, params:
     restored = account.restore(empty_replay(CONFIG, make_mesh()), 12)
     assert account.step == 12 and chunk.with_suffix(".damaged").exists()
     np.testing.assert_array_equal(restored.frames[:, 5:], replay.frames[:, 5:])
-    for i in range(4):
+    for i in range(8):
         rows = np.asarray(restored.episodes)[i, : restored.num_episodes[i]]
         assert rows[:, 1].min() == 5 and rows[:, 2].sum() == 7
 
 
 def test_the_journal_gives_back_episodes_in_order_of_age(tmp_path: Path, params: dict) -> None:
     replay, _, _ = collected(tmp_path, params)
-    found = dict(episodes(Journal(tmp_path, 4, (20, 20, 3)), 12))
+    found = dict(episodes(Journal(tmp_path, 8, (20, 20, 3)), 12))
     tables = np.asarray(replay.episodes)
-    rows = [(first, i, length) for i in range(4) for _, first, length in tables[i, : replay.num_episodes[i]]]
+    rows = [(first, i, length) for i in range(8) for _, first, length in tables[i, : replay.num_episodes[i]]]
     assert sorted(found) == list(range(len(rows)))
     for number, (first, stream, length) in enumerate(sorted(rows)):
         steps = slice(first, first + length)
@@ -131,15 +132,15 @@ def test_the_journal_gives_back_episodes_in_order_of_age(tmp_path: Path, params:
 
 
 def test_minority_rewards_are_those_of_the_rarer_signs(tmp_path: Path, params: dict) -> None:
-    env, account = Clock([5, 5, 5, 5]), keeper(tmp_path)
+    env, account = Clock([5] * 8), keeper(tmp_path)
     plain_step = env.step
-    env.step = lambda actions: plain_step(actions)._replace(reward=np.array([0, 0, -1, 2], np.float32))
+    env.step = lambda actions: plain_step(actions)._replace(reward=np.array([0, 0, -1, 2] * 2, np.float32))
     player = Player(env, AGENT.actor_critic, 0.0, jax.random.key(1))
-    collect(player, account, params, empty_replay(CONFIG, make_mesh()), 32)
-    assert account.minority_rewards == 16
+    collect(player, account, params, empty_replay(CONFIG, make_mesh()), 64)
+    assert account.minority_rewards == 32
     again = keeper(tmp_path)
     again.restore(empty_replay(CONFIG, make_mesh()), 8)
-    assert again.minority_rewards == 16
+    assert again.minority_rewards == 32
 
 
 def test_exploration_is_uniform(params: dict) -> None:
