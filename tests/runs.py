@@ -15,7 +15,7 @@ LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": "jax._src.interpreters.pxla"}
 PROGRAM = re.compile(r"Compiling jit\((\w+)\)")
 
 
-def command(workdir: Path, *overrides: str, config: str = TINY) -> list[str]:
+def command(workdir: Path | str, *overrides: str, config: str = TINY) -> list[str]:
     return [sys.executable, "-m", "edeline_jax.train", f"--config={config}", f"--workdir={workdir}", *overrides]
 
 
@@ -25,7 +25,7 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
 
 
 def train(
-    workdir: Path,
+    workdir: Path | str,
     *overrides: str,
     config: str = TINY,
     devices: int = 1,
@@ -62,9 +62,11 @@ def start(workdir: Path, *overrides: str) -> subprocess.Popen:
     )
 
 
-def module(name: str, *arguments: object) -> subprocess.CompletedProcess:
+def module(name: str, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", name, *map(str, arguments)]
-    return subprocess.run(line, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        line, cwd=ROOT, env=environment(1, **(variables or {})), capture_output=True, text=True, timeout=300
+    )
 
 
 def rows(workdir: Path) -> list[dict]:

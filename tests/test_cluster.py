@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -17,15 +18,36 @@ from edeline_jax.dataset.journal import Journal
 from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.folder import read_config
 from edeline_jax.training.state import init_state
-from tests.runs import ROOT, command, environment, rows, summary, train
+from tests.runs import (
+    LOG_PROGRAMS,
+    ROOT,
+    assert_nothing_compiles_after_the_first_epoch,
+    command,
+    environment,
+    rows,
+    summary,
+    train,
+)
 
 UPDATES = [f"config.{network}.training.steps_per_epoch" for network in ("world_model", "actor_critic")]
 UPDATES_MAY_CHANGE = (f"--allow_config_change={','.join(UPDATES)}",)
 MORE = ("--config.training.num_final_epochs=200", *UPDATES_MAY_CHANGE)
 
 
-def start_processes(workdir: Path, processes: int, devices: int, *overrides: str, of_one: tuple[str, ...] = ()) -> list:
-    """One run of several processes; `of_one` are further flags of the last one."""
+def start_processes(
+    workdir: Path | str,
+    processes: int,
+    devices: int,
+    *overrides: str,
+    of_one: tuple[str, ...] = (),
+    folders: tuple[Path, ...] = (),
+    stderr: int = subprocess.PIPE,
+    **more: str,
+) -> list:
+    """One run of several processes.
+
+    `of_one` are further flags of the last one, `folders` where they are started, `more` variables of all of them.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -33,15 +55,17 @@ def start_processes(workdir: Path, processes: int, devices: int, *overrides: str
     for number in range(processes):
         line = [*command(workdir, *overrides), *(of_one if number == processes - 1 else ())]
         variables = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": str(processes)}
-        env = environment(devices, JAX_PROCESS_ID=str(number), **variables)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(line, cwd=ROOT, env=env, **pipes))
+        env = environment(devices, JAX_PROCESS_ID=str(number), PYTHONPATH=str(ROOT), **variables, **more)
+        pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+        started.append(subprocess.Popen(line, cwd=folders[number] if folders else ROOT, env=env, **pipes))
     return started
 
 
 def outputs(processes: list, timeout: float = 600) -> list[tuple[int, str, str]]:
     """Exit status, standard output and errors of each, once all have ended."""
-    return [(process.returncode, *texts) for process in processes if (texts := process.communicate(timeout=timeout))]
+    with ThreadPoolExecutor() as pool:  # read all at once: a full pipe makes a process wait, and the others for it
+        texts = list(pool.map(lambda process: process.communicate(timeout=timeout), processes))
+    return [(process.returncode, *text) for process, text in zip(processes, texts, strict=True)]
 
 
 def read_until(process: subprocess.Popen, beginning: str) -> None:
@@ -65,13 +89,27 @@ def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes with two devices each; the tests below go on with it one after the other."""
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A run of two processes with two devices each, and what they said; later tests go on with it."""
     workdir = tmp_path_factory.mktemp("run")
-    results = outputs(start_processes(workdir, 2, 2))
+    processes = start_processes(workdir, 2, 2, "--config.evaluation.every=1", stderr=subprocess.STDOUT, **LOG_PROGRAMS)
+    results = outputs(processes)
     assert [status for status, _, _ in results] == [0, 0], results
-    assert "devices: 4 x" in results[0][1] and "edeline-jax:" not in results[1][1]  # the main one speaks
-    return workdir
+    return workdir, [output for _, output, _ in results]
+
+
+@pytest.fixture(scope="module")
+def run(first_start: tuple[Path, list[str]]) -> Path:
+    return first_start[0]
+
+
+def test_only_the_main_process_speaks(first_start: tuple[Path, list[str]]) -> None:
+    main, other = first_start[1]
+    assert "devices: 4 x" in main and "edeline-jax:" not in other and "epoch" not in other
+
+
+def test_nothing_compiles_after_the_first_epoch(first_start: tuple[Path, list[str]]) -> None:
+    assert_nothing_compiles_after_the_first_epoch(first_start[1][0])
 
 
 def test_two_processes_keep_the_schedule_of_one(run: Path) -> None:
@@ -83,13 +121,13 @@ def test_two_processes_keep_the_schedule_of_one(run: Path) -> None:
 
 def collected(run: Path) -> np.ndarray:
     """All frames of the journal, [streams, steps, ...]."""
-    return np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 4, (20, 20, 3)).read(40)], 1)
+    return np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 8, (20, 20, 3)).read(20)], 1)
 
 
 def test_processes_play_games_of_their_own(run: Path) -> None:
     frames = collected(run)
-    assert frames.shape[:2] == (4, 40)
-    assert len({stream.tobytes() for stream in frames}) == 4
+    assert frames.shape[:2] == (8, 20)
+    assert len({stream.tobytes() for stream in frames}) == 8
 
 
 @pytest.mark.slow
@@ -97,7 +135,7 @@ def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
     """Epochs without updates: every start reads state and replay, and saves the state again."""
     number, expected = saved(run)
     frames = collected(run)
-    for more, (processes, devices) in enumerate(((1, 4), (1, 1), (2, 2)), start=1):
+    for more, (processes, devices) in enumerate(((4, 2), (1, 1), (1, 8), (2, 2), (1, 8)), start=1):
         flags = [f"--config.training.num_final_epochs={1 + more}", *UPDATES_MAY_CHANGE]
         flags += [f"--{key}=0" for key in UPDATES]
         results = outputs(start_processes(run, processes, devices, *flags))
@@ -111,20 +149,22 @@ def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path) -> None:
-    processes = start_processes(run, 2, 2, *MORE)
-    read_until(processes[0], "epoch 9")
-    processes[1].kill()
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_killed_process_ends_the_others_and_the_run_goes_on(run: Path, number: int) -> None:
+    processes = start_processes(run, number, 2, *MORE)
+    read_until(processes[0], "epoch")
+    read_until(processes[0], "epoch")
+    processes[-1].kill()
     begin = time.monotonic()
-    status, _, errors = outputs(processes[:1], timeout=60)[0]
-    assert status != 0 and time.monotonic() - begin < 60
-    assert "another" in errors, errors  # process or task, as we or JAX put it
-    processes = start_processes(run, 2, 2, *MORE)
+    for status, _, errors in outputs(processes[:-1], timeout=60):
+        assert status != 0 and "another" in errors, errors  # process or task, as we or JAX put it
+    assert time.monotonic() - begin < 60
+    processes = start_processes(run, number, 2, *MORE)
     read_until(processes[0], "resumed after epoch")
     read_until(processes[0], "epoch")
-    processes[1].send_signal(signal.SIGTERM)  # to one of them: both save and end
+    processes[-1].send_signal(signal.SIGTERM)  # to one of them: all save and end
     results = outputs(processes, timeout=120)
-    assert [status for status, _, _ in results] == [0, 0], results
+    assert [status for status, _, _ in results] == [0] * number, results
     assert "interrupted in epoch" in results[0][1]
 
 
@@ -133,6 +173,19 @@ def test_processes_that_disagree_are_refused_in_all(tmp_path: Path) -> None:
     for status, _, errors in results:
         assert status == 1 and "error: the processes of this run disagree on config.seed (process 1 " in errors, errors
     assert not (tmp_path / "config.json").exists()
+
+
+def test_a_folder_that_not_every_process_sees_is_refused_in_all(tmp_path: Path) -> None:
+    """A relative name means another folder where a process was started elsewhere, as it would on another host."""
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    flags = f"--config={ROOT / 'tests' / 'tiny_config.py'}"
+    for status, _, errors in outputs(start_processes("run", 2, 2, flags, folders=folders), timeout=120):
+        assert (
+            status == 1 and "error: run: not every process of this run sees it; --workdir must be on a disk" in errors
+        )
+    assert not (folders[1] / "run").exists()
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_values_that_would(tmp_path: Path) -> None:

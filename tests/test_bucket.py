@@ -1,0 +1,123 @@
+"""Runs in a bucket, through the real entry points, on an object store of our own."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edeline_jax import files
+from edeline_jax.errors import UserError
+from edeline_jax.files import Lines, to_path
+from tests.object_store import ObjectStore
+from tests.runs import ROOT, assert_one_line_error, command, environment, module, train
+from tests.test_cluster import outputs, start_processes
+
+FOLDER = "gs://bucket/games/run"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with ObjectStore() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def finished(store: ObjectStore) -> str:
+    """A run that was stopped and resumed; later tests read it."""
+    process = start(store)
+    for line in process.stdout:
+        if line.startswith("epoch 2"):
+            process.send_signal(signal.SIGTERM)
+    assert process.wait(120) == 0, process.stderr.read()
+    result = train(FOLDER, variables=store.variables)
+    assert result.returncode == 0 and "resumed" in result.stdout, result.stderr
+    return result.stdout
+
+
+def start(store: ObjectStore, *overrides: str) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(FOLDER, *overrides), cwd=ROOT, env=environment(1, **store.variables), **pipes)
+
+
+def test_a_run_in_a_bucket_is_as_whole_as_on_a_disk(store: ObjectStore, finished: str) -> None:
+    assert f"{FOLDER}/report/imagination.gif" in finished
+    names = {name.removeprefix("games/run/").split("/")[0] for name in store.names("games/run/")}
+    folders = {"checkpoints", "agents", "replay", "report"}
+    assert names == {"config.json", "metrics.jsonl", "summary.json", "lock", *folders}
+    rows = [json.loads(line) for line in store.objects["games/run/metrics.jsonl"].data.splitlines()]
+    assert [row["epoch"] for row in rows if "seconds/other" in row] in ([1, 2, 3, 4], [1, 3, 4])  # 2: stopped in it
+    assert json.loads(store.objects["games/run/summary.json"].data)["progress"]["env_steps"] == 160
+
+
+def test_what_a_run_left_can_be_read_from_the_bucket(store: ObjectStore, finished: str, tmp_path: Path) -> None:
+    report = module("edeline_jax.report", "gs://bucket", variables=store.variables)
+    assert report.returncode == 0 and "catch                 1/1" in report.stdout, report.stderr
+    agent = module("edeline_jax.convert", FOLDER, tmp_path / "agent.safetensors", variables=store.variables)
+    assert agent.returncode == 0 and (tmp_path / "agent.safetensors").stat().st_size > 10_000, agent.stderr
+    data = module("edeline_jax.dataset", "export", FOLDER, "gs://bucket/data", variables=store.variables)
+    assert data.returncode == 0 and "160 steps" in data.stdout, data.stderr
+    assert module("edeline_jax.dataset", "validate", "gs://bucket/data", variables=store.variables).returncode == 0
+
+
+def test_a_damaged_checkpoint_in_a_bucket_is_set_aside(store: ObjectStore, finished: str) -> None:
+    newest = max(int(name.split("/")[3]) for name in store.names("games/run/checkpoints/"))
+    for name in store.names(f"games/run/checkpoints/{newest}/state/"):
+        if "/d/" in name:
+            store.put(name, store.objects[name].data[:-40])
+    result = train(FOLDER, "--config.training.num_final_epochs=2", variables=store.variables)
+    assert result.returncode == 0 and "resumed after epoch" in result.stdout, result.stderr
+    assert f"checkpoint {newest} cannot be read" in result.stderr
+    assert store.names(f"games/run/set_aside/{newest}-")
+
+
+def test_the_newest_start_owns_the_run(store: ObjectStore, finished: str) -> None:
+    """A bucket has no locks, and a pre-empted machine may come back to life."""
+    process = start(store, "--config.training.num_final_epochs=50")
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            store.put("games/run/lock", b"7 on another-host, 00000000")
+            break
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "another process (7 on another-host, 00000000) has taken the run over" in errors
+
+
+def test_a_bucket_that_takes_nothing_is_one_line(store: ObjectStore) -> None:
+    store.refuse = 403
+    try:
+        result = train("gs://bucket/other", variables=store.variables)
+    finally:
+        store.refuse = None
+    assert_one_line_error(result, "gs://bucket/other: cannot be used as --workdir")
+    assert_one_line_error(train("gs://no-such-bucket/run", variables=store.variables), "cannot be used as --workdir")
+    assert_one_line_error(train("s3://bucket/run"), "s3://bucket/run: must be a folder on a disk or in a bucket, gs://")
+    assert_one_line_error(
+        train("gs://bucket/other", "--profile", variables=store.variables), "profiles need a --workdir"
+    )
+
+
+def test_without_its_library_a_bucket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'edeline-jax\[gcs\]'"):
+        to_path("gs://bucket/run")
+
+
+def test_lines_go_on_after_one_that_was_cut_short(tmp_path: Path) -> None:
+    path = to_path(str(tmp_path / "lines"))
+    path.write_text("whole\ncut sh")
+    lines = Lines(path)
+    lines.append("next")
+    assert path.read_text().splitlines() == ["whole", "cut sh", "next"]
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_run_in_a_bucket(store: ObjectStore) -> None:
+    for start_number, epochs in enumerate((1, 2)):
+        flags = f"--config.training.num_final_epochs={epochs}"
+        results = outputs(start_processes("gs://bucket/two", 2, 2, flags, **store.variables))
+        assert [status for status, _, _ in results] == [0, 0], results
+        assert ("resumed after epoch 4" in results[0][1]) == bool(start_number)
+    assert json.loads(store.objects["two/summary.json"].data)["progress"]["epoch"] == 5
