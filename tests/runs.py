@@ -64,9 +64,8 @@ def start(workdir: Path, *overrides: str) -> subprocess.Popen:
 
 def module(name: str, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", name, *map(str, arguments)]
-    return subprocess.run(
-        line, cwd=ROOT, env=environment(1, **(variables or {})), capture_output=True, text=True, timeout=300
-    )
+    env = environment(**(variables or {}))
+    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
 
 
 def rows(workdir: Path) -> list[dict]:

@@ -137,14 +137,15 @@ def test_nothing_compiles_after_the_first_epochs_on_eight_devices(on_eight: tupl
     assert_nothing_compiles_after_the_first_epoch(on_eight[1])
 
 
-def test_model_free_learning_uses_real_steps(tmp_path: Path) -> None:
-    result = train(tmp_path, "--config.training.model_free=True", "--config.training.num_final_epochs=0")
+@pytest.mark.parametrize("devices", [1, 8])
+def test_model_free_learning_uses_real_steps(tmp_path: Path, devices: int) -> None:
+    flags = "--config.training.model_free=True", "--config.training.num_final_epochs=0"
+    result = train(tmp_path, *flags, devices=devices)
     assert result.returncode == 0, result.stderr
     last = rows(tmp_path)[-1]
     assert last["world_model_updates"] == 0
-    # each update takes backup_every = 4 steps of 4 environments;
-    # epochs of 3, 2, 2, ... updates until 160 steps are through
-    assert last["env_steps"] == 176 and last["actor_critic_updates"] == 11
+    # each update takes backup_every = 4 steps of 8 environments; epochs of 3 and 2 updates, then 160 steps are through
+    assert last["env_steps"] == 160 and last["actor_critic_updates"] == 5
     assert not (tmp_path / "report" / "imagination.png").exists()
 
 

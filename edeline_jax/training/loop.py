@@ -17,7 +17,7 @@ import jax
 from tqdm import tqdm
 
 from edeline_jax.agent import Params, build_agent
-from edeline_jax.config import Config, ConfigError, to_dict
+from edeline_jax.config import Config, to_dict
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, count_actions
 from edeline_jax.errors import UserError
@@ -33,7 +33,7 @@ from edeline_jax.training.initialization import with_initial_weights
 from edeline_jax.training.inspection import NotFiniteError, keep_batch
 from edeline_jax.training.interruption import Interrupted, Interruption
 from edeline_jax.training.metrics import MetricsLog, not_finite, summarize_games, summarize_updates
-from edeline_jax.training.model_free import RealEnvironment, train_model_free
+from edeline_jax.training.model_free import RealEnvironment, Update, build_update, train_model_free
 from edeline_jax.training.narration import epoch_line, introduction, seconds_left
 from edeline_jax.training.player import Player
 from edeline_jax.training.programs import build_programs
@@ -59,8 +59,6 @@ class Run:
         self._check_lock = workdir.check_lock
         self._interruption, self._profiles = interruption, profiles
         self.mesh = make_mesh()
-        if config.training.model_free and jax.process_count() > 1:
-            raise ConfigError("config.training.model_free: not with several processes; start one, --distributed=off")
         state_key, self._collect_key, self._test_key = jax.random.split(jax.random.key(config.seed), 3)
         static = bool(config.collection.path_to_static_dataset)
         self.dataset = open_static_dataset(config, self.mesh.size) if static else None
@@ -128,6 +126,10 @@ class Run:
     @functools.cached_property
     def _real_environment(self) -> RealEnvironment:
         return RealEnvironment(self._train_env, self.agent)
+
+    @functools.cached_property
+    def _model_free_update(self) -> Update:
+        return build_update(self.agent, self.config, self.mesh)
 
     def introduce(self) -> None:
         """Says what runs, on what, and where from."""
@@ -269,13 +271,14 @@ class Run:
 
     def _train_model_free(self) -> None:
         env, num_steps = self._real_environment, self.config.actor_critic.loss.backup_every * self.config.env.num_envs
+        update = self._model_free_update
         env.games.clear()
         scalars: dict[str, float] = {}
         with self._bar("model-free", self.progress.actor_critic_target - self.updates[1], "update") as bar:
             while self.updates[1] < self.progress.actor_critic_target:
                 self._breathe()
                 learner, metrics = train_model_free(
-                    self.state.actor_critic, env, self.state.key, self.agent, self.config
+                    self.state.actor_critic, env, local(self.state.key), update, self.agent, self.config
                 )
                 self.state = self.state._replace(actor_critic=learner)
                 scalars = summarize_updates(jax.device_get(metrics))

@@ -1,22 +1,29 @@
 """The actor-critic without a world model: the same rollout and loss, in real environments."""
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
-from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, host_scan, rollout
+from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, host_scan, rollout
 from edeline_jax.agent import Agent
 from edeline_jax.config import Config
 from edeline_jax.envs import VectorEnv
+from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.frame import to_float
+from edeline_jax.training import cluster
+from edeline_jax.training.devices import AXIS, lift, local
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.scoreboard import Game, Scoreboard
 from edeline_jax.training.state import Learner
-from edeline_jax.training.updates import Metrics, actor_critic_gradients, apply_gradients
+from edeline_jax.training.updates import Metrics, actor_critic_gradients, apply_gradients, total
 from edeline_jax.world_model.imagination import Outcome
+
+Update = Callable[[Learner, Trajectory, LSTMState], tuple[Learner, Metrics]]
 
 
 class RealEnvironment:
@@ -45,20 +52,35 @@ class RealEnvironment:
 
 
 def train_model_free(
-    learner: Learner, env: RealEnvironment, key: jax.Array, agent: Agent, config: Config
+    learner: Learner, env: RealEnvironment, key: jax.Array, update: Update, agent: Agent, config: Config
 ) -> tuple[Learner, Metrics]:
-    """One update from `backup_every` real steps. Draws come from `fold_in(key, updates)`."""
-    key = jax.random.fold_in(key, learner.updates)
+    """One update from `backup_every` real steps in the environments of all processes.
+
+    Draws come from `fold_in(key, updates)`, each process's own from its number; `update` is of `build_update`.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(key, int(learner.updates)), jax.process_index())
     T, shape = config.actor_critic.loss.backup_every, (env.num_envs, agent.actor_critic.num_actions)
     draws = PolicyDraws(jax.random.gumbel(key, (T, *shape)), np.zeros(T))
-    begin = env.rollout
-    env.rollout, trajectory = rollout(learner.params, agent.actor_critic, env.step, begin, draws, scan=host_scan)
-    return _update(learner, trajectory, begin.lstm, agent, config)
+    params, begin = local(learner.params), env.rollout
+    env.rollout, trajectory = rollout(params, agent.actor_critic, env.step, begin, draws, scan=host_scan)
+    return update(learner, trajectory, begin.lstm)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _update(learner: Learner, trajectory: Any, lstm: Any, agent: Agent, config: Config) -> tuple[Learner, Metrics]:
-    c = config.actor_critic
-    grads, metrics = actor_critic_gradients(learner.params, agent.actor_critic, trajectory, lstm, c.loss, None)
-    learner, grad_norm = apply_gradients(learner, grads, make_optimizer(c.optimizer))
-    return learner, {**metrics, "grad_norm": grad_norm}
+def build_update(agent: Agent, config: Config, mesh: Mesh) -> Update:
+    """The update over the mesh, whose devices share the environments of their processes."""
+    c, specs = config.actor_critic, (P(), P(None, AXIS), P(AXIS))
+
+    def per_device(learner: Learner, trajectory: Trajectory, lstm: LSTMState) -> tuple[Learner, Metrics]:
+        shares = actor_critic_gradients(learner.params, agent.actor_critic, trajectory, lstm, c.loss, AXIS)
+        grads, metrics = total(shares, AXIS)
+        learner, grad_norm = apply_gradients(learner, grads, make_optimizer(c.optimizer))
+        return learner, {**metrics, "grad_norm": grad_norm}
+
+    program = lift(per_device, mesh, specs, P(), donate=0)
+
+    def update(learner: Learner, *experience: Any) -> tuple[Learner, Metrics]:
+        arrays = jax.device_get(experience)
+        placed = [cluster.place(x, NamedSharding(mesh, spec)) for x, spec in zip(arrays, specs[1:], strict=True)]
+        return program(learner, *placed)
+
+    return update
