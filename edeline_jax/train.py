@@ -62,8 +62,8 @@ def main(argv: Sequence[str]) -> None:
         say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir.path} goes on")
     except (UserError, jax.errors.JaxRuntimeError) as error:
         if jax.process_count() > 1:  # the others may not come to what a teardown waits for
-            lost = "" if isinstance(error, UserError) else "lost another process of the run: "
-            command_line.give_up(f"{lost}{one_line(error)}; start all again with --workdir={workdir.path}")
+            lost = f"lost another process of the run: {one_line(error)}; start all again with --workdir={workdir.path}"
+            command_line.give_up(str(error) if isinstance(error, UserError) else lost)
         raise
     finally:
         run.close()

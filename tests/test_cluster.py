@@ -196,3 +196,12 @@ def test_a_batch_that_does_not_divide_is_refused_with_values_that_would(tmp_path
 def test_alone_where_a_cluster_is_insisted_on(tmp_path: Path) -> None:
     result = train(tmp_path, "--distributed=on")
     assert result.returncode == 1 and "--distributed=on: no cluster was recognised" in result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_learn_without_a_world_model(tmp_path: Path) -> None:
+    flags = "--config.training.model_free=True", "--config.training.num_final_epochs=0"
+    results = outputs(start_processes(tmp_path, 2, 2, *flags))
+    assert [status for status, _, _ in results] == [0, 0], results
+    end = summary(tmp_path)  # each update takes 4 steps of 8 environments
+    assert (end["progress"]["env_steps"], end["actor_critic_updates"], end["world_model_updates"]) == (160, 5, 0)
