@@ -30,6 +30,7 @@ class FileLock:
         self._file.truncate(0)
         self._file.write(_this_process())
         self._file.flush()
+        os.fsync(self._file.fileno())  # so that the other hosts of the run read it on a shared disk
 
     def check(self) -> None:
         """It cannot be lost."""
