@@ -2,15 +2,14 @@
 
     EDELINE_EXTRAS=test,tpu bash launch/environment.sh
     JAX_PLATFORMS=cpu python -m benchmarks.tpu_compiler [--config=...] [--topology=v5e:2x4] [--devices=1]
+        [--batch=32] [--programs=denoiser,world_model,actor_critic]
 
 libtpu compiles for a described slice on any Linux machine. Printed are its memory plan per device, XLA's FLOPs, the
-collectives, and the cycles that it estimates for one turn of the update loop and for one call of the denoiser: the
-compiler's own estimate, which no TPU has confirmed. Compiling takes minutes.
+collectives, and the cycles that it estimates for one update and for one call of the denoiser, where loops inside are
+multiplied out and restarts left out: the compiler's own estimate, which no TPU has confirmed. Compiling takes minutes.
 """
 
-import collections
 import os
-import re
 from collections.abc import Sequence
 
 import jax
@@ -22,6 +21,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_flags
 
+from benchmarks.hlo import Collective, collectives, update_cycles
 from benchmarks.workload import resized
 from edeline_jax import command_line
 from edeline_jax.agent import Agent, build_agent, init_params
@@ -37,8 +37,10 @@ BATCH = flags.DEFINE_integer("batch", 0, "Global batch of both networks; 0: the 
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "A slice, in libtpu's words.")
 DEVICES = flags.DEFINE_integer("devices", 1, "How many of its devices the program runs on.", lower_bound=1)
 PROGRAMS = flags.DEFINE_list("programs", ["denoiser", "world_model", "actor_critic"], "What to compile.")
-CLOCK = {"TPU v5 lite": 1.5e9}  # Hz: 197 TFLOP/s over four units of 128 x 128 multiply-adds
-COLLECTIVES = "all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute"
+CLOCK = {
+    "TPU v5 lite": 1.5e9,
+    "TPU v4": 1.05e9,
+}  # Hz: peak FLOP/s over four (v4: eight) units of 128 x 128 multiply-adds
 NUM_ACTIONS = 4
 
 
@@ -52,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     config = resized(pour(CONFIG.value, mesh.size), BATCH.value, DTYPE.value)
     agent = build_agent(config, NUM_ACTIONS)
     print(f"{mesh.size} x {devices[0].device_kind}, {DTYPE.value}")
-    print("| program | GFLOP | temporaries, GB | arguments, GB | cycles of the longest loop | ms | collectives |")
+    print("| program | GFLOP | temporaries, GB | arguments, GB | cycles | ms | collectives |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in PROGRAMS.value:
         print(row(name, compiled(name, agent, config, mesh), devices[0].device_kind), flush=True)
@@ -87,26 +89,18 @@ def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Co
 def row(name: str, program: jax.stages.Compiled, device_kind: str) -> str:
     """One line of the table."""
     memory, text = program.memory_analysis(), program.as_text()
-    cycles = max(loop_cycles(text).values())
+    cycles = update_cycles(text)
     milliseconds = f"{cycles / CLOCK[device_kind] * 1e3:.2f}" if device_kind in CLOCK else ""
-    found = {kind: len(re.findall(rf" {kind}(?:-start)?\(", text)) for kind in COLLECTIVES}
-    collectives = ", ".join(f"{count} {kind}" for kind, count in found.items() if count) or "none"
+    sent = ", ".join(map(described, collectives(text))) or "none"
     return (
         f"| {name} | {program.cost_analysis()['flops'] / 1e9:,.1f} | {memory.temp_size_in_bytes / 1e9:.2f} | "
-        f"{memory.argument_size_in_bytes / 1e9:.2f} | {cycles:,} | {milliseconds} | {collectives} |"
+        f"{memory.argument_size_in_bytes / 1e9:.2f} | {cycles:,} | {milliseconds} | {sent} |"
     )
 
 
-def loop_cycles(text: str) -> dict[str, int]:
-    """Estimated cycles of the operations of each computation (a loop's body is one), loops inside not counted."""
-    cycles: dict[str, int] = collections.Counter()
-    computation = ""
-    for line in text.splitlines():
-        if line.endswith("{") and not line.startswith(" "):
-            computation = line.split()[0]
-        elif match := re.search(r'"estimated_cycles":"(\d+)"', line):
-            cycles[computation] += int(match[1])
-    return cycles
+def described(sent: Collective) -> str:
+    """Outside of every loop is once per dispatch."""
+    return f"{sent.kind} of {sent.bytes:,} bytes{'' if sent.depth else ' per dispatch'}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,245 @@
+"""What several devices send each other in an update, what each of them computes, and how long the sending takes.
+
+    JAX_PLATFORMS=cpu python -m benchmarks.scaling [--config=configs/atari.py:breakout] [--devices=1,2,4,8]
+        [--batch_per_device=4] [--batch=32] [--timed_batch_per_device=1] [--repeats=3] [--json=FILE]
+
+The update programs are compiled for virtual devices of this CPU. Weak scaling keeps the batch of a device, strong
+scaling the global one. All figures are per device. "GFLOP" is what an update asks for, loops multiplied out
+(`benchmarks.flops`): the device's share of the batch, and the optimizer, which every device repeats; "efficiency" comes
+from it. What is "compiled" is XLA's account of the program, which counts the body of each loop once: one update, one
+imagined step, one network call of the sampler, one block of a kernel gradient. Virtual devices share the cores, so of
+the times only the shares mean something.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
+from ml_collections import config_flags
+
+from benchmarks.flops import count, update_flops
+from benchmarks.hlo import Collective, collectives
+from benchmarks.timing import median_seconds
+from benchmarks.workload import prepare, resized
+from edeline_jax import command_line
+from edeline_jax.agent import build_agent
+from edeline_jax.config import Config, pour
+from edeline_jax.replay.buffer import Replay, init_replay
+from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, shardings
+from edeline_jax.training.optimizer import make_optimizer
+from edeline_jax.training.programs import build_programs
+from edeline_jax.training.state import TrainState, init_state
+from edeline_jax.training.updates import apply_gradients, total
+
+CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
+DTYPE = flags.DEFINE_string("dtype", "float32", "Compute dtype.")
+DEVICES = flags.DEFINE_list("devices", ["1", "2", "4", "8"], "Numbers of devices, the smallest first.")
+WEAK = flags.DEFINE_integer("batch_per_device", 4, "Batch of each device, weak scaling; 0: left out.", lower_bound=0)
+STRONG = flags.DEFINE_integer("batch", 32, "Global batch, strong scaling; 0: left out.", lower_bound=0)
+TIMED = flags.DEFINE_integer("timed_batch_per_device", 1, "Batch of the timed updates; 0: left out.", lower_bound=0)
+REPEATS = flags.DEFINE_integer("repeats", 3, "Timed updates of each program.", lower_bound=1)
+JSON = flags.DEFINE_string("json", "", "File for the figures.")
+
+NETWORKS = "world_model", "actor_critic"
+NUM_ACTIONS = 4
+REPLAY_STEPS = 256  # per device, where updates are timed
+REDUCTIONS = 20  # in one timed call
+COUNT_BYTES = 64  # a smaller collective adds up a count, not gradients
+
+Row = dict[str, Any]
+
+
+class Analysis(NamedTuple):
+    """XLA's account of one compiled program, per device."""
+
+    flops: float  # of an update, loops multiplied out
+    compiled_flops: float  # of the compiled program, every loop's body once
+    bytes_accessed: float  # likewise
+    temporaries: int  # bytes
+    arguments: int  # bytes
+    sent: list[Collective]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints a table per question, and writes them as JSON."""
+    del argv
+    counts = [int(count) for count in DEVICES.value]
+    jax.config.update("jax_num_cpu_devices", max(counts))
+    print(f"{jax.devices()[0].device_kind}, {len(jax.devices())} virtual devices, JAX {jax.__version__}, {DTYPE.value}")
+    weak = {n: n * WEAK.value for n in counts if WEAK.value}
+    strong = {n: STRONG.value for n in counts if STRONG.value and STRONG.value % n == 0}
+    tables = {
+        f"weak scaling, batch {WEAK.value} per device": scaling_rows(weak),
+        f"strong scaling, global batch {STRONG.value}": scaling_rows(strong),
+        "sent in an update": [row for n, batch in (weak or strong).items() for row in sent_rows(n, batch)],
+    }
+    for name, rows in tables.items():
+        show(name, rows)
+    if TIMED.value:
+        rows = [row for n in counts for row in timed_rows(n, n * TIMED.value)]
+        tables[f"time, batch {TIMED.value} per device"] = rows
+        show(f"time, batch {TIMED.value} per device", rows)
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps(tables, indent=1) + "\n")
+
+
+def show(name: str, rows: list[Row]) -> None:
+    """A markdown table."""
+    if rows:
+        print(f"\n{name}:\n\n| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
+    for row in rows:
+        cells = [f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row.values()]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def mesh_of(num_devices: int) -> Mesh:
+    """The first devices, as a run would use them if there were no others."""
+    return Mesh(np.array(jax.devices()[:num_devices]), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def config_of(batch: int) -> Config:
+    """The config with our global batch and compute dtype."""
+    return resized(pour(CONFIG.value), batch, DTYPE.value)
+
+
+@functools.cache
+def analyses(num_devices: int, batch: int) -> dict[str, Analysis]:
+    """Both update programs for a global batch, compiled from shapes alone."""
+    mesh = mesh_of(num_devices)
+    config = config_of(batch)
+    agent, steps = build_agent(config, NUM_ACTIONS), config.collection.num_steps_total // num_devices
+    state = jax.eval_shape(lambda key: init_state(agent, config, key), jax.random.key(0))
+    replay = jax.eval_shape(lambda: init_replay(num_devices, steps, 3 * config.env.size**2, num_devices))
+    shared, repeated = update_flops(agent, config), {name: optimizer_flops(name, state, config) for name in NETWORKS}
+    return {
+        name: analysis(shared[name] / num_devices + repeated[name], program.lower(state, replay).compile())
+        for name, program in build_programs(agent, config, mesh).items()
+    }
+
+
+def optimizer_flops(name: str, state: TrainState, config: Config) -> float:
+    """Of one step, which every device takes for all parameters."""
+    learner, optimizer = getattr(state, name), make_optimizer(getattr(config, name).optimizer)
+    return count(lambda learner, grads: apply_gradients(learner, grads, optimizer), learner, learner.params)
+
+
+def analysis(flops: float, compiled: jax.stages.Compiled) -> Analysis:
+    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    return Analysis(
+        flops,
+        cost["flops"],
+        cost["bytes accessed"],
+        memory.temp_size_in_bytes,
+        memory.argument_size_in_bytes,
+        collectives(compiled.as_text()),
+    )
+
+
+def scaling_rows(batches: dict[int, int]) -> list[Row]:
+    """For each program and number of devices, what one device does."""
+    return [scaling_row(name, n, batches) for name in NETWORKS for n in batches]
+
+
+def scaling_row(name: str, n: int, batches: dict[int, int]) -> Row:
+    """Efficiency is the work per sample on the fewest devices, over that on n."""
+    first, ours = min(batches), analyses(n, batches[n])[name]
+    samples = (batches[n] / n) / (batches[first] / first)  # of a device, beside the first; 1 in weak scaling
+    return {
+        "program": name,
+        "devices": n,
+        "batch": batches[n],
+        "GFLOP": f"{ours.flops / 1e9:,.2f}",
+        "efficiency": f"{samples * analyses(first, batches[first])[name].flops / ours.flops:.1%}",
+        "compiled, GFLOP": f"{ours.compiled_flops / 1e9:,.2f}",
+        "compiled, GB accessed": ours.bytes_accessed / 1e9,
+        "temporaries, GB": ours.temporaries / 1e9,
+        "arguments, GB": ours.arguments / 1e9,
+    }
+
+
+def sent_rows(num_devices: int, batch: int) -> list[Row]:
+    """The collectives of each program, those of one kind at one depth in a row, counts apart."""
+    rows = []
+    for name, found in analyses(num_devices, batch).items():
+        groups = sorted({(x.kind, x.depth, x.bytes < COUNT_BYTES) for x in found.sent})
+        for group in groups:
+            some = [x for x in found.sent if (x.kind, x.depth, x.bytes < COUNT_BYTES) == group]
+            rows.append(
+                {
+                    "program": name,
+                    "devices": num_devices,
+                    "collective": group[0],
+                    "loops around it": group[1],
+                    "operations": len(some),
+                    "arrays": sum(x.arrays for x in some),
+                    "bytes": f"{sum(x.bytes for x in some):,}",
+                }
+            )
+    return rows
+
+
+def timed_rows(num_devices: int, batch: int) -> list[Row]:
+    """Seconds of an update of each program, and of what it sends, alone."""
+    mesh = mesh_of(num_devices)
+    work = prepare(config_of(batch), REPLAY_STEPS)
+    state = jax.device_put(work.state, shardings(mesh, STATE_SPEC, work.state))
+    replay = jax.tree.map(lambda x: jnp.concatenate([x] * num_devices), work.replay)  # every device plays the same
+    replay = jax.device_put(replay, shardings(mesh, REPLAY_SPEC, replay))
+    rows = []
+    for name, program in build_programs(work.agent, work.config, mesh).items():
+        compiled = program.lower(state, replay).compile()
+        state, metrics, update = timed_updates(compiled, state, replay)
+        tree = getattr(state, name).params, jax.tree.map(jnp.float32, metrics)
+        counts = sum(x.bytes < COUNT_BYTES for x in collectives(compiled.as_text()))
+        gradients, count = reduction_seconds(tree, mesh), reduction_seconds(jnp.zeros(()), mesh)
+        rows.append(
+            {
+                "program": name,
+                "devices": num_devices,
+                "batch": batch,
+                "update, s": update,
+                "gradients and metrics, ms": gradients * 1e3,
+                "counts": counts,
+                "one count, ms": count * 1e3,
+                "share of the update": f"{(gradients + counts * count) / update:.3%}",
+            }
+        )
+    return rows
+
+
+def timed_updates(
+    compiled: jax.stages.Compiled, state: TrainState, replay: Replay
+) -> tuple[TrainState, dict[str, np.ndarray], float]:
+    """The state after some updates, the metrics of the last, and median seconds of one; the first is left out."""
+    times = []
+    for _ in range(1 + REPEATS.value):
+        begin = time.perf_counter()
+        state, metrics = compiled(state, replay, np.int32(1))
+        metrics = jax.device_get(metrics)
+        times.append(time.perf_counter() - begin)
+    return state, metrics, median(times[1:])
+
+
+def reduction_seconds(tree: Any, mesh: Mesh) -> float:
+    """Of one sum of the tree over the devices, which each hold one like it; many in a call, one after the other."""
+    tree = jax.tree.map(jnp.zeros_like, tree)
+
+    def many(tree: Any) -> Any:
+        return jax.lax.fori_loop(0, REDUCTIONS, lambda _, x: total(x, AXIS), tree)
+
+    call = lift(many, mesh, P(), P(), donate=())
+    return median_seconds(lambda: call(tree), REPEATS.value) / REDUCTIONS
+
+
+if __name__ == "__main__":
+    command_line.run(main, CONFIG)
