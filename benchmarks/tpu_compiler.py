@@ -2,7 +2,7 @@
 
     EDELINE_EXTRAS=test,tpu bash launch/environment.sh
     JAX_PLATFORMS=cpu python -m benchmarks.tpu_compiler [--config=...] [--topology=v5e:2x4] [--devices=1]
-        [--batch=32] [--programs=denoiser,world_model,actor_critic]
+        [--batch=32] [--programs=denoiser,world_model,actor_critic]    (several devices: --config.env.num_envs=DEVICES)
 
 libtpu compiles for a described slice on any Linux machine. Printed are its memory plan per device, XLA's FLOPs, the
 collectives, and the cycles that it estimates for one update and for one call of the denoiser, where loops inside are
@@ -37,10 +37,8 @@ BATCH = flags.DEFINE_integer("batch", 0, "Global batch of both networks; 0: the 
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "A slice, in libtpu's words.")
 DEVICES = flags.DEFINE_integer("devices", 1, "How many of its devices the program runs on.", lower_bound=1)
 PROGRAMS = flags.DEFINE_list("programs", ["denoiser", "world_model", "actor_critic"], "What to compile.")
-CLOCK = {
-    "TPU v5 lite": 1.5e9,
-    "TPU v4": 1.05e9,
-}  # Hz: peak FLOP/s over four (v4: eight) units of 128 x 128 multiply-adds
+# Hz: peak FLOP/s over four (v4: eight) units of 128 x 128 multiply-adds
+CLOCK = {"TPU v5 lite": 1.5e9, "TPU v4": 1.05e9}
 NUM_ACTIONS = 4
 
 

@@ -16,4 +16,5 @@ run export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edelin
 run ruff check .
 run ruff format --check .
 run shellcheck launch/*
-run python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile "$@" # files share their compiled programs
+# A file keeps its compiled programs, so its tests go to one process; reordered, the longest test would come last.
+run python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder "$@"

@@ -119,6 +119,11 @@ def test_two_processes_keep_the_schedule_of_one(run: Path) -> None:
     assert [row["epoch"] for row in written if "seconds/other" in row] == [1, 2, 3, 4]  # each line once
 
 
+def test_games_of_all_processes_are_counted(run: Path) -> None:
+    """Each of 8 environments takes 20 steps, and a game has 9."""
+    assert sum(row.get("collect/num_games", 0) for row in rows(run)) == 8 * (20 // 9)
+
+
 def collected(run: Path) -> np.ndarray:
     """All frames of the journal, [streams, steps, ...]."""
     return np.concatenate([chunk.frames for _, chunk in Journal(run / "replay", 8, (20, 20, 3)).read(20)], 1)

@@ -103,6 +103,18 @@ def gather(arrays: Any) -> Any:
     return arrays if jax.process_count() == 1 else multihost_utils.process_allgather(arrays, tiled=True)
 
 
+def gather_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows [n, k] of all processes under each other, where n may differ; float32."""
+    rows = rows.astype(np.float32)
+    if jax.process_count() == 1:
+        return rows
+    counts = multihost_utils.process_allgather(np.array(len(rows)))
+    padded = np.zeros((1 + counts.max(), rows.shape[1]), np.float32)
+    padded[: len(rows)] = rows
+    everywhere = multihost_utils.process_allgather(padded)
+    return np.concatenate([part[:n] for part, n in zip(everywhere, counts, strict=True)])
+
+
 def place(arrays: Any, sharding: NamedSharding) -> Any:
     """A global array for each host array, of which every process holds the part of its own devices."""
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), arrays)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from edeline_jax.agent import Params, build_agent
@@ -38,6 +39,7 @@ from edeline_jax.training.narration import epoch_line, introduction, seconds_lef
 from edeline_jax.training.player import Player
 from edeline_jax.training.programs import build_programs
 from edeline_jax.training.progress import Progress
+from edeline_jax.training.scoreboard import Game
 from edeline_jax.training.state import TrainState, init_state
 from edeline_jax.training.static import load_replay, open_static_dataset, replay_shapes
 from edeline_jax.training.stopwatch import Stopwatch
@@ -226,7 +228,7 @@ class Run:
                 self._advance(replay_step=step, env_steps=step * self.config.env.num_envs)
                 bar.update(self.progress.env_steps - begin - bar.n)
         self._advance(epoch_has_collected=True)
-        self._write("collect", summarize_games(games))
+        self._write_games(games)
 
     @property
     def _collection_target(self) -> int:
@@ -287,7 +289,7 @@ class Run:
                 bar.update()
         if scalars:
             self._write("actor_critic", scalars)
-        self._write("collect", summarize_games(env.games))
+        self._write_games(env.games)
 
     def test(self, num_games: int) -> Test | None:
         """Plays test games, writes their statistics and the world model's losses on them, and returns them.
@@ -331,6 +333,11 @@ class Run:
     def _write(self, group: str, values: dict[str, float]) -> None:
         if values and self.log is not None:
             self.log.write(self.progress, self.updates, group, values)
+
+    def _write_games(self, games: list[Game]) -> None:
+        """Statistics of what the environments of all processes finished in this epoch."""
+        rows = cluster.gather_rows(np.array(games).reshape(-1, len(Game._fields)))
+        self._write("collect", summarize_games([Game(*row) for row in rows.tolist()]))
 
     def _bar(self, description: str, total: int, unit: str) -> tqdm:
         hidden = None if cluster.is_main() else True  # None: where the output is no terminal
