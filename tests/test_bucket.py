@@ -1,7 +1,6 @@
 """Runs in a bucket, through the real entry points, on an object store of our own."""
 
 import json
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,14 +25,9 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 def finished(store: ObjectStore) -> str:
-    """A run that was stopped and resumed; later tests read it."""
-    process = start(store)
-    for line in process.stdout:
-        if line.startswith("epoch 2"):
-            process.send_signal(signal.SIGTERM)
-    assert process.wait(120) == 0, process.stderr.read()
+    """What a run said that later tests read and go on with."""
     result = train(FOLDER, variables=store.variables)
-    assert result.returncode == 0 and "resumed" in result.stdout, result.stderr
+    assert result.returncode == 0, result.stderr
     return result.stdout
 
 
@@ -48,7 +42,7 @@ def test_a_run_in_a_bucket_is_as_whole_as_on_a_disk(store: ObjectStore, finished
     folders = {"checkpoints", "agents", "replay", "report"}
     assert names == {"config.json", "metrics.jsonl", "summary.json", "lock", *folders}
     rows = [json.loads(line) for line in store.objects["games/run/metrics.jsonl"].data.splitlines()]
-    assert [row["epoch"] for row in rows if "seconds/other" in row] in ([1, 2, 3, 4], [1, 3, 4])  # 2: stopped in it
+    assert [row["epoch"] for row in rows if "seconds/other" in row] == [1, 2, 3, 4]
     assert json.loads(store.objects["games/run/summary.json"].data)["progress"]["env_steps"] == 160
 
 

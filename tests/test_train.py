@@ -107,9 +107,10 @@ def losses(workdir: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def on_eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """On 8 devices; the last collection does not fill all environments."""
+    """On 8 devices, actor-critic updates in two parts; the last collection does not fill all environments."""
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, finished_run(workdir, TEST_ALWAYS, *LEARN, "--config.collection.num_steps_total=150", devices=8)
+    changes = "--config.collection.num_steps_total=150", "--config.actor_critic.training.grad_acc_steps=2"
+    return workdir, finished_run(workdir, TEST_ALWAYS, *LEARN, *changes, devices=8)
 
 
 def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:

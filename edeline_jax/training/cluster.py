@@ -19,6 +19,7 @@ from edeline_jax.errors import UserError, one_line, shorten
 SECONDS_TO_MEET = 300  # for all processes to come
 SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead, and the others end
 TEXT_BYTES = 4096
+ROWS = 64
 VARIABLES = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}  # with JAX_COORDINATOR_ADDRESS
 
 
@@ -104,14 +105,17 @@ def gather(arrays: Any) -> Any:
 
 
 def gather_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows [n, k] of all processes under each other, where n may differ; float32."""
+    """Rows [n, k] of all processes under each other, where n may differ; float32.
+
+    They go in blocks of one size, because every size would be a program to compile.
+    """
     rows = rows.astype(np.float32)
     if jax.process_count() == 1:
         return rows
     counts = multihost_utils.process_allgather(np.array(len(rows)))
-    padded = np.zeros((1 + counts.max(), rows.shape[1]), np.float32)
-    padded[: len(rows)] = rows
-    everywhere = multihost_utils.process_allgather(padded)
+    blocks = np.zeros((1 + counts.max() // ROWS, ROWS, rows.shape[1]), np.float32)
+    blocks.reshape(-1, rows.shape[1])[: len(rows)] = rows
+    everywhere = np.concatenate([multihost_utils.process_allgather(block) for block in blocks], 1)
     return np.concatenate([part[:n] for part, n in zip(everywhere, counts, strict=True)])
 
 

@@ -54,7 +54,9 @@ class ReplayKeeper:
 
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
         """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
-        chunk = Chunk(*cluster.gather(tuple(chunk)))
+        n = chunk.actions.shape[1]
+        everywhere = cluster.gather(tuple(_filled_up(x, self._part) for x in chunk))
+        chunk = Chunk(*(x[:, :n] for x in everywhere))
         if cluster.is_main():
             self._journal.append(chunk, self.step)
         return self._publish(self._count(replay, chunk, self.step))

@@ -16,6 +16,7 @@ from edeline_jax.config import pour
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
 from edeline_jax.replay.segment import Segment, pad
+from edeline_jax.training.collection import empty_replay
 from edeline_jax.training.devices import AXIS, REPLAY_SPEC, lift, make_mesh, shardings
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.programs import build_programs
@@ -186,13 +187,16 @@ def test_every_device_draws_for_itself_from_its_own_streams() -> None:
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, tuple[str, int]]:
-    """HLO of the compiled update programs, each update in two parts, and the bytes of the network's parameters."""
+    """HLO of the compiled update programs, the actor-critic's updates in two parts, and the bytes of their parameters.
+
+    They are those of the run on 8 devices in test_train.py, whose compilation is kept.
+    """
     values = get_config()
-    for group in (values.world_model, values.actor_critic):
-        group.training.grad_acc_steps = 2
+    values.actor_critic.training.grad_acc_steps = 2
+    values.collection.num_steps_total = 150
     config = pour(values, D)
     state = jax.eval_shape(lambda key: init_state(AGENT, config, key), jax.random.key(0))
-    replay = jax.eval_shape(lambda: init_replay(D, 20, int(np.prod(FRAME)), D))
+    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
     return {
         name: (
             program.lower(state, replay).compile().as_text(),
@@ -206,12 +210,12 @@ def programs() -> dict[str, tuple[str, int]]:
 def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network: str) -> None:
     text, parameter_bytes = programs[network]
     sent = [operation for operation in collectives(text) if operation.depth == 1]
-    assert {operation.kind for operation in sent} == {"all-reduce"} and len(sent) <= 3  # XLA may leave it in pieces
+    # XLA may leave it in pieces, and the world model needs counts of its batch beforehand
+    assert {operation.kind for operation in sent} == {"all-reduce"} and len(sent) <= 4
     assert 0.99 * parameter_bytes < sum(operation.bytes for operation in sent) < parameter_bytes + 200
 
 
-def test_nothing_else_is_sent_but_counts_of_the_world_models_batch(programs: dict) -> None:
-    deeper = [operation for operation in collectives(programs["world_model"][0]) if operation.depth != 1]
-    assert [(operation.depth, operation.bytes <= 20) for operation in deeper] == [(2, True)] * len(deeper)
-    assert {operation.depth for operation in collectives(programs["actor_critic"][0])} == {1}
+def test_nothing_is_sent_in_imagination(programs: dict) -> None:
+    for text, _ in programs.values():
+        assert {operation.depth for operation in collectives(text)} == {1}
     assert programs["actor_critic"][0].count(" while(") >= 3  # updates, parts, imagined steps
