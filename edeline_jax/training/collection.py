@@ -55,7 +55,7 @@ class ReplayKeeper:
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
         """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
         n = chunk.actions.shape[1]
-        everywhere = cluster.gather(tuple(_filled_up(x, self._part) for x in chunk))
+        everywhere = cluster.gather(tuple(_filled_up(x, max(n, self._part)) for x in chunk))
         chunk = Chunk(*(x[:, :n] for x in everywhere))
         if cluster.is_main():
             self._journal.append(chunk, self.step)
