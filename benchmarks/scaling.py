@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_flags
 
@@ -35,7 +35,7 @@ from edeline_jax import command_line
 from edeline_jax.agent import build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.replay.buffer import Replay, init_replay
-from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, shardings
+from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, make_mesh, shardings
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.programs import build_programs
 from edeline_jax.training.state import TrainState, init_state
@@ -104,7 +104,7 @@ def show(name: str, rows: list[Row]) -> None:
 
 def mesh_of(num_devices: int) -> Mesh:
     """The first devices, as a run would use them if there were no others."""
-    return Mesh(np.array(jax.devices()[:num_devices]), (AXIS,), axis_types=(AxisType.Auto,))
+    return make_mesh(jax.devices()[:num_devices])
 
 
 def config_of(batch: int) -> Config:

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from ml_collections import config_flags
 
@@ -27,7 +26,7 @@ from edeline_jax import command_line
 from edeline_jax.agent import Agent, build_agent, init_params
 from edeline_jax.config import Config, pour
 from edeline_jax.replay.buffer import init_replay
-from edeline_jax.training.devices import AXIS
+from edeline_jax.training.devices import AXIS, make_mesh
 from edeline_jax.training.programs import build_programs
 from edeline_jax.training.state import init_state
 
@@ -48,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no metadata server to ask what slice this is
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nobody holds a chip
     devices = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY.value).devices[: DEVICES.value]
-    mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    mesh = make_mesh(devices)
     config = resized(pour(CONFIG.value, mesh.size), BATCH.value, DTYPE.value)
     agent = build_agent(config, NUM_ACTIONS)
     print(f"{mesh.size} x {devices[0].device_kind}, {DTYPE.value}")

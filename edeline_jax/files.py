@@ -38,8 +38,8 @@ def in_bucket(path: Path) -> bool:
 
 
 def absolute(path: Path) -> Path:
-    """The same place, whatever the working directory is."""
-    return path if in_bucket(path) else path.resolve()
+    """The same place, whatever the working directory is and whichever links lead there."""
+    return path if in_bucket(path) else Path(os.path.realpath(path))
 
 
 def move(path: Path, target: Path) -> None:

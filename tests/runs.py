@@ -54,12 +54,10 @@ def assert_nothing_compiles_after_the_first_epoch(output: str) -> None:
     assert sorted(PROGRAM.findall(output[first.end() : last.start()])) == ["_checksums", "_copy", "_copy"]
 
 
-def start(workdir: Path, *overrides: str) -> subprocess.Popen:
+def start(workdir: Path | str, *overrides: str, variables: dict[str, str] | None = None) -> subprocess.Popen:
     """The same without waiting for it; its standard output is a pipe."""
-    line = command(workdir, *overrides)
-    return subprocess.Popen(
-        line, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    line, env = command(workdir, *overrides), environment(**(variables or {}))
+    return subprocess.Popen(line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def module(name: str, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:

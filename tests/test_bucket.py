@@ -1,7 +1,6 @@
 """Runs in a bucket, through the real entry points, on an object store of our own."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from edeline_jax import files
 from edeline_jax.errors import UserError
 from edeline_jax.files import Lines, to_path
 from tests.object_store import ObjectStore
-from tests.runs import ROOT, assert_one_line_error, command, environment, module, train
+from tests.runs import assert_one_line_error, module, start, train
 from tests.test_cluster import outputs, start_processes
 
 FOLDER = "gs://bucket/games/run"
@@ -29,11 +28,6 @@ def finished(store: ObjectStore) -> str:
     result = train(FOLDER, variables=store.variables)
     assert result.returncode == 0, result.stderr
     return result.stdout
-
-
-def start(store: ObjectStore, *overrides: str) -> subprocess.Popen:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command(FOLDER, *overrides), cwd=ROOT, env=environment(1, **store.variables), **pipes)
 
 
 def test_a_run_in_a_bucket_is_as_whole_as_on_a_disk(store: ObjectStore, finished: str) -> None:
@@ -69,7 +63,7 @@ def test_a_damaged_checkpoint_in_a_bucket_is_set_aside(store: ObjectStore, finis
 
 def test_the_newest_start_owns_the_run(store: ObjectStore, finished: str) -> None:
     """A bucket has no locks, and a pre-empted machine may come back to life."""
-    process = start(store, "--config.training.num_final_epochs=50")
+    process = start(FOLDER, "--config.training.num_final_epochs=50", variables=store.variables)
     for line in process.stdout:
         if line.startswith("epoch"):
             store.put("games/run/lock", b"7 on another-host, 00000000")

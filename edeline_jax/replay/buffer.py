@@ -51,6 +51,12 @@ def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: 
     )
 
 
+def filled_up(chunk: Chunk, length: int) -> Chunk:
+    """A chunk of `length` steps, zeros behind its own: chunks of one length share a program that appends them."""
+    missing = length - chunk.actions.shape[1]
+    return Chunk(*(np.pad(x, [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]) for x in chunk))
+
+
 def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
     """Writes a chunk from position `step` of every stream on, as far as there is room.
 

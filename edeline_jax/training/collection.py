@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, make_env
-from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
+from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, filled_up, init_replay
 from edeline_jax.training import cluster
 from edeline_jax.training.devices import REPLAY_SPEC
 from edeline_jax.training.player import Player, stack
@@ -55,7 +55,7 @@ class ReplayKeeper:
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
         """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
         n = chunk.actions.shape[1]
-        everywhere = cluster.gather(tuple(_filled_up(x, max(n, self._part)) for x in chunk))
+        everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self._part))))
         chunk = Chunk(*(x[:, :n] for x in everywhere))
         if cluster.is_main():
             self._journal.append(chunk, self.step)
@@ -66,19 +66,13 @@ class ReplayKeeper:
         own = Chunk(*(x[self._own] for x in chunk))
         self._table.record(own.starts, first)
         for begin in range(0, own.actions.shape[1], self._part):
-            part = Chunk(*(_filled_up(x[:, begin : begin + self._part], self._part) for x in own))
+            part = filled_up(Chunk(*(x[:, begin : begin + self._part] for x in own)), self._part)
             replay = _append(replay, cluster.place(part, self._sharding), first + begin)
         return replay
 
     def _publish(self, replay: Replay) -> Replay:
         episodes, num_episodes = cluster.place(self._table.arrays(), self._sharding)
         return replay._replace(episodes=episodes, num_episodes=num_episodes)
-
-
-def _filled_up(steps: np.ndarray, length: int) -> np.ndarray:
-    """[S, n, ...] with zeros behind, which is what the replay holds there."""
-    missing = length - steps.shape[1]
-    return np.pad(steps, [(0, 0), (0, missing), *[(0, 0)] * (steps.ndim - 2)])
 
 
 def collect(

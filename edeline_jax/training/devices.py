@@ -4,7 +4,7 @@
 device its own share) because `check_vma` is off.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,9 +19,9 @@ STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), key=
 REPLAY_SPEC = P(AXIS)
 
 
-def make_mesh() -> Mesh:
-    """The devices of all processes in one axis; those of a process stand together, and so do its streams."""
-    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Devices, by default of all processes, in one axis; those of a process stand together, and so do its streams."""
+    devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
@@ -39,6 +39,12 @@ def shardings(mesh: Mesh, specs: Any, tree: Any) -> Any:
         tree,
         is_leaf=lambda x: isinstance(x, P),
     )
+
+
+def abstract(mesh: Mesh, specs: Any, tree: Any) -> Any:
+    """The shape, dtype and sharding of every leaf of `tree`, where `specs` is a prefix of it."""
+    places = shardings(mesh, specs, tree)
+    return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places)
 
 
 def local(tree: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edeline_jax.agent import Agent, Params
 from edeline_jax.config import Config
-from edeline_jax.replay.buffer import EpisodeTable, Replay, init_replay
+from edeline_jax.replay.buffer import EpisodeTable, Replay, append, filled_up, init_replay
 from edeline_jax.replay.sampling import sample_segments, sample_starts
 from edeline_jax.training.player import Play, Player, stack
 from edeline_jax.training.scoreboard import Game
@@ -53,11 +53,7 @@ def _keep(plays: list[Play], num_steps: int) -> Replay:
     over = np.stack([play.transition.game_over for play in plays], 1)
     table = EpisodeTable(streams, num_steps)
     table.record(np.concatenate([np.ones((streams, 1), bool), over[:, :-1]], 1))
-    shapes = jax.eval_shape(lambda: init_replay(streams, num_steps, chunk.frames[0, 0].size))
-    replay = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-    for name in ("frames", "actions", "rewards", "ends"):  # on the host: games of any length need no program
-        whole, part = getattr(replay, name), getattr(chunk, name)
-        whole[:, : len(plays)] = part.reshape(streams, len(plays), *whole.shape[2:])
+    replay = append(init_replay(streams, num_steps, chunk.frames[0, 0].size), filled_up(chunk, num_steps), 0)
     episodes, num_episodes = table.arrays()
     return replay._replace(episodes=episodes, num_episodes=num_episodes)
 

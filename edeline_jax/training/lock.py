@@ -32,9 +32,6 @@ class FileLock:
         self._file.flush()
         os.fsync(self._file.fileno())  # so that the other hosts of the run read it on a shared disk
 
-    def check(self) -> None:
-        """It cannot be lost."""
-
 
 class Claim:
     """What stands for a lock in a bucket, which has none: the newest start owns the run, older ones have to end."""

@@ -27,7 +27,7 @@ from edeline_jax.training import cluster
 from edeline_jax.training.capacity import check_capacity
 from edeline_jax.training.checkpoints import Checkpoints
 from edeline_jax.training.collection import ReplayKeeper, collect, empty_replay, make_environments
-from edeline_jax.training.devices import STATE_SPEC, local, make_mesh, shardings
+from edeline_jax.training.devices import STATE_SPEC, abstract, local, make_mesh, shardings
 from edeline_jax.training.evaluation import Test, play_games, world_model_test
 from edeline_jax.training.folder import Workdir
 from edeline_jax.training.initialization import with_initial_weights
@@ -75,18 +75,15 @@ class Run:
         init = functools.partial(init_state, self.agent, self.config)
         shapes = jax.eval_shape(init, key)
         check_capacity(shapes, self._replay_shapes(), self.mesh)
-        state_shardings = shardings(self.mesh, STATE_SPEC, shapes)
         self.checkpoints = Checkpoints(self.workdir, self.config.checkpointing)
-        restored = self.checkpoints.restore(
-            jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, state_shardings)
-        )
+        restored = self.checkpoints.restore(abstract(self.mesh, STATE_SPEC, shapes))
         self.resumed = restored is not None
-        self.state, self.progress = restored or (self._fresh_state(init, key, state_shardings), Progress())
+        self.state, self.progress = restored or (self._fresh_state(init, key, shapes), Progress())
         self._saved = self._place if self.resumed else None
         self.replay = self._load_replay()
 
-    def _fresh_state(self, init: Callable, key: jax.Array, state_shardings: TrainState) -> TrainState:
-        state = jax.jit(init, out_shardings=state_shardings)(key)
+    def _fresh_state(self, init: Callable, key: jax.Array, shapes: TrainState) -> TrainState:
+        state = jax.jit(init, out_shardings=shardings(self.mesh, STATE_SPEC, shapes))(key)
         return with_initial_weights(state, self.config)
 
     def _replay_shapes(self) -> Replay:

@@ -13,7 +13,7 @@ from edeline_jax.agent import Agent
 from edeline_jax.config import Config
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.training import cluster
-from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, shardings
+from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, abstract, lift
 from edeline_jax.training.state import TrainState
 from edeline_jax.training.updates import Metrics, train_actor_critic, train_world_model
 
@@ -48,9 +48,7 @@ class UpdateProgram:
 
         It is made from shapes alone: arrays carry traces of where they come from, and a resumed run would compile anew.
         """
-        tree = state, replay
-        places = shardings(self._mesh, (STATE_SPEC, REPLAY_SPEC), tree)
-        shapes = jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places)
+        shapes = abstract(self._mesh, (STATE_SPEC, REPLAY_SPEC), (state, replay))
         return self._jitted.lower(*shapes, np.int32(1))
 
     def compile(self, state: TrainState, replay: Replay) -> None:
