@@ -92,8 +92,10 @@ def sample_step(
     sigma_hat = sigma
     if noise is not None:
         gamma = min(sampler.s_churn / sampler.num_steps_denoising, 2**0.5 - 1)
-        sigma_hat = sigma * (1 + jnp.where((sampler.s_tmin <= sigma) & (sigma <= sampler.s_tmax), gamma, 0.0))
-        x += sampler.s_noise * noise * jnp.sqrt(sigma_hat**2 - sigma**2)
+        gamma = jnp.where((sampler.s_tmin <= sigma) & (sigma <= sampler.s_tmax), gamma, 0.0)
+        sigma_hat = sigma * (1 + gamma)
+        # sqrt(sigma_hat^2 - sigma^2) without the difference, which rounds to less than 0 when gamma is 0
+        x += sampler.s_noise * noise * sigma * jnp.sqrt(gamma * (2 + gamma))
     batch = jnp.ones(x.shape[0])
     slope = (x - denoise(x, sigma_hat * batch)) / sigma_hat
     euler = x + (next_sigma - sigma_hat) * slope

@@ -19,6 +19,11 @@ def to_a_point(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
     return jnp.full_like(noisy, 0.25)
 
 
+def gaussian(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
+    """The best denoiser of data ~ N(0, 1)."""
+    return noisy / (1 + sigma[:, None, None, None] ** 2)
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_all_noise_leads_to_the_only_image(order: int) -> None:
     """With D constant the flow is a straight line: x - D shrinks exactly as sigma does, in Euler and in Heun steps."""
@@ -31,17 +36,42 @@ def test_all_noise_leads_to_the_only_image(order: int) -> None:
 
 
 def test_heun_is_of_second_order() -> None:
-    """For data ~ N(0, 1), D = x / (1 + sigma^2) and x scales with sqrt(1 + sigma^2): Heun comes closer than Euler."""
-
-    def gaussian(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
-        return noisy / (1 + sigma[:, None, None, None] ** 2)
-
+    """For data ~ N(0, 1) x scales with sqrt(1 + sigma^2): Heun comes closer than Euler."""
     x, errors = 3 * jnp.ones(SHAPE), []
     for order in (1, 2):
         sampler = dataclasses.replace(SAMPLER, order=order, num_steps_denoising=12)
         exact = 3 / np.sqrt(1 + 5.0**2)
         errors.append(float(jnp.abs(sample(gaussian, x, sampler)[-1] - exact).max()))
     assert errors[1] < errors[0] / 3
+
+
+def algorithm_2(x: np.ndarray, sampler: DiffusionSampler, churn_noise: np.ndarray) -> np.ndarray:
+    """EDM's algorithm 2 line by line, in float64, from x instead of a draw, for the data of `gaussian`."""
+    n, rho = sampler.num_steps_denoising, sampler.rho
+    high, low = sampler.sigma_max ** (1 / rho), sampler.sigma_min ** (1 / rho)
+    t = [(high + i / (n - 1) * (low - high)) ** rho for i in range(n)] + [0.0]
+    trajectory = [x.astype(np.float64)]
+    for i in range(n):
+        gamma = min(sampler.s_churn / n, 2**0.5 - 1) if sampler.s_tmin <= t[i] <= sampler.s_tmax else 0.0
+        t_hat = t[i] + gamma * t[i]
+        x_hat = trajectory[i] + (t_hat**2 - t[i] ** 2) ** 0.5 * sampler.s_noise * churn_noise[i]
+        d = (x_hat - x_hat / (1 + t_hat**2)) / t_hat
+        x_next = x_hat + (t[i + 1] - t_hat) * d
+        if sampler.order == 2 and t[i + 1] != 0:
+            d_next = (x_next - x_next / (1 + t[i + 1] ** 2)) / t[i + 1]
+            x_next = x_hat + (t[i + 1] - t_hat) * (d / 2 + d_next / 2)
+        trajectory.append(x_next)
+    return np.stack(trajectory)
+
+
+@pytest.mark.parametrize("s_churn", [0.0, 0.8])
+@pytest.mark.parametrize(("order", "steps"), [(1, 3), (2, 5)])
+def test_trajectories_are_those_of_the_papers_algorithm(order: int, steps: int, s_churn: float) -> None:
+    sampler = dataclasses.replace(SAMPLER, order=order, num_steps_denoising=steps, s_churn=s_churn, s_noise=1.003)
+    x, noise = jax.random.normal(jax.random.key(3), SHAPE), jax.random.normal(jax.random.key(4), (steps, *SHAPE))
+    trajectory = sample(gaussian, x, sampler, noise if s_churn else None)
+    expected = algorithm_2(np.asarray(x), sampler, np.asarray(noise))
+    np.testing.assert_allclose(trajectory, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_churn_raises_sigma_where_it_may_and_adds_matching_noise() -> None:
@@ -55,11 +85,12 @@ def test_churn_raises_sigma_where_it_may_and_adds_matching_noise() -> None:
     noise = jax.random.normal(jax.random.key(1), (4, *SHAPE))
     trajectory = sample(watching, jnp.zeros(SHAPE), sampler, noise)
     jax.effects_barrier()
-    sigmas = np.asarray(karras_sigmas(sampler))[:-1]
+    sigmas = np.asarray(karras_sigmas(sampler), np.float64)[:-1]
     gamma = np.where((sigmas >= 0.01) & (sigmas <= 2.0), 0.2, 0.0)
     assert 0 < gamma.astype(bool).sum() < 4
     np.testing.assert_allclose(seen, sigmas * (1 + gamma), rtol=1e-5)
     added = np.asarray(noise) * np.sqrt((sigmas * (1 + gamma)) ** 2 - sigmas**2)[:, None, None, None, None]
+    assert np.isfinite(added).all()
     np.testing.assert_allclose(trajectory[1:], np.cumsum(added, 0), rtol=1e-4, atol=1e-5)
 
 
