@@ -9,8 +9,14 @@ from pathlib import Path
 
 from tests.runs import ROOT
 
-COPIED = ("pyproject.toml", "constraints.txt", "edeline_jax/envs/games.py")
-PROGRAMS = {"nvidia-smi": 'printf %s "${GPUS-}"'}
+COPIED = (
+    "pyproject.toml",
+    "constraints/python3.11.txt",
+    "constraints/python3.12.txt",
+    "edeline_jax/envs/games.py",
+)
+# The Pythons answer the only question that the scripts ask one: its version.
+PROGRAMS = {"nvidia-smi": 'printf %s "${GPUS-}"', "python3": "echo 3.11", "python3.13": "echo 3.13"}
 
 
 def make_root(root: Path, **programs: str) -> Path:

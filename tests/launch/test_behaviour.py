@@ -1,6 +1,7 @@
 """What the launch scripts do with runs that end, fail or are stopped; the runs are stand-ins."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.launch.stand_ins import environment, launch, make_root, write_program
+from tests.runs import assert_one_line_error
 
 # Notes when a run starts and ends, on which device, and fails with seed 13. A signal ends it well.
 TRAIN = """
+[[ $1 != -c ]] || { echo 3.11; exit 0; }
 [[ "$*" == *edeline_jax.train* ]] || { echo "$*" >>others; exit 0; }
 game=$(grep -o 'atari.py:[a-z_]*' <<<"$*" | cut -d: -f2)
 seed=$(grep -o 'config.seed=[0-9]*' <<<"$*" | cut -d= -f2)
@@ -33,6 +36,41 @@ def root(tmp_path: Path) -> Path:
     write_program(root / ".venv" / "bin" / "python", TRAIN)
     write_program(root / ".venv" / "bin" / "pip", "")
     return root
+
+
+def test_each_python_has_its_versions_and_a_change_of_them_is_installed(root: Path) -> None:
+    old, new = (f"--constraint constraints/python3.{minor}.txt" for minor in (11, 12))
+    assert launch(root, "environment.sh").returncode == 0
+    assert old in (root / "others").read_text()
+    (root / "others").unlink()
+    (root / "constraints" / "python3.12.txt").write_text("of another Python")
+    assert launch(root, "environment.sh").returncode == 0
+    assert not (root / "others").exists()
+    (root / "constraints" / "python3.11.txt").write_text("newer")
+    assert launch(root, "environment.sh").returncode == 0
+    assert old in (root / "others").read_text()
+    shutil.rmtree(root / ".venv")
+    for version, constraints in {"3.11": old, "3.12": new, "3.20": new}.items():
+        write_program(root / "bin" / "python3", f"echo {version}")
+        assert constraints in launch(root, "environment.sh", "--dry-run").stdout
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.10", "4.0", ""])
+def test_a_python_that_will_not_do_is_named_with_what_to_do(tmp_path: Path, version: str) -> None:
+    root = make_root(tmp_path / "repository", python3=f"echo {version}")
+    found = f"is Python {version};" if version else "cannot be run;"
+    assert_one_line_error(launch(root, "environment.sh"), f"python3 {found}", "EDELINE_PYTHON=python3.12")
+    write_program(root / "bin" / "python3.12", f"echo {version}")
+    given = launch(root, "environment.sh", EDELINE_PYTHON="python3.12")
+    assert_one_line_error(given, f"EDELINE_PYTHON=python3.12 {found}", "apt install", "uv python install")
+    assert given.stderr.count("EDELINE_PYTHON") == 1
+    assert not (root / ".venv").exists()
+
+
+def test_an_environment_of_another_python_is_not_taken_for_the_one_asked_for(root: Path) -> None:
+    result = launch(root, "environment.sh", EDELINE_PYTHON="python3.13")
+    assert_one_line_error(result, "EDELINE_PYTHON=python3.13", "Python 3.11", "remove .venv")
+    assert launch(root, "environment.sh", EDELINE_PYTHON="python3").returncode == 0
 
 
 def notes(root: Path) -> list[list[str]]:

@@ -25,6 +25,7 @@ ENVS = "--config.env.num_envs=8"
 # Golden file -> variables, script and arguments.
 DRY_RUNS = {
     "environment": ({"EDELINE_EXTRAS": "test,cuda12"}, "environment.sh"),
+    "environment_newest": ({"EDELINE_PYTHON": "python3.13"}, "environment.sh"),
     "quickstart": ({}, "quickstart.sh", "--config.seed=1"),
     "test": ({"XDG_CACHE_HOME": "/cache"}, "test.sh", "-m", "slow"),
     "resume": ({}, "resume.sh", "outputs/a run", "--config.evaluation.every=5"),
