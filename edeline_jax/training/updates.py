@@ -24,7 +24,7 @@ from edeline_jax.replay.segment import Segment
 from edeline_jax.training.optimizer import make_optimizer
 from edeline_jax.training.state import Learner, TrainState
 from edeline_jax.world_model import imagination
-from edeline_jax.world_model.imagination import Outcome
+from edeline_jax.world_model.imagination import Outcome, StepDraws
 from edeline_jax.world_model.loss import LossDraws, draw_loss, world_model_loss
 from edeline_jax.world_model.model import WorldModel
 
@@ -154,20 +154,30 @@ def imagine(
 ) -> tuple[RolloutState, Trajectory]:
     """One rollout of `backup_every` steps in the world model, with fresh starts from the replay."""
     batch_size = _share(config.actor_critic.training.batch_size, axis_name)
-    frame_shape = (config.env.size, config.env.size, 3)
 
     def env_step(state: Any, action: jax.Array, key: jax.Array) -> tuple[Any, Outcome]:
-        draw_key, start_key = jax.random.split(key)
-        draws = imagination.draw_step(draw_key, frame_shape, batch_size, config.world_model_env)
-        start = sample_starts(replay, start_key, frame_shape, batch_size, config.context)
+        draws, start = draw_env_step(replay, key, batch_size, config)
         return imagination.step(
             world_model_params, agent.world_model, state, action, draws, start, config.world_model_env
         )
 
-    action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
-    T, A = config.actor_critic.loss.backup_every, agent.actor_critic.num_actions
-    draws = PolicyDraws(jax.random.gumbel(action_key, (T, batch_size, A)), jax.random.split(env_key, T))
+    draws = draw_rollout(key, batch_size, agent.actor_critic.num_actions, config.actor_critic.loss)
     return rollout(params, agent.actor_critic, env_step, begin, draws)
+
+
+def draw_rollout(key: jax.Array, batch_size: int, num_actions: int, config: ActorCriticLoss) -> PolicyDraws:
+    """Noise for the actions of one rollout, and a key for each of its steps: noise for all frames would fill memory."""
+    action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
+    T = config.backup_every
+    return PolicyDraws(jax.random.gumbel(action_key, (T, batch_size, num_actions)), jax.random.split(env_key, T))
+
+
+def draw_env_step(replay: Replay, key: jax.Array, batch_size: int, config: Config) -> tuple[StepDraws, Segment]:
+    """What one imagined step takes: its noise, and starts for environments that end. The key is consumed."""
+    draw_key, start_key = jax.random.split(key)
+    frame_shape = (config.env.size, config.env.size, 3)
+    draws = imagination.draw_step(draw_key, frame_shape, batch_size, config.world_model_env)
+    return draws, sample_starts(replay, start_key, frame_shape, batch_size, config.context)
 
 
 def _keys(
