@@ -222,7 +222,8 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def consumer(result=None) -> Callable:
         def note(*args):
-            used.extend(x for arg in args if isinstance(arg, jax.Array) for x in rows(arg))
+            for key in (arg for arg in args if isinstance(arg, jax.Array)):
+                used.extend(rows(key) + rows(jax.random.split(key, 4)))  # consumers may split theirs
             return result
 
         return note
@@ -241,5 +242,5 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         for step_key in updates.draw_rollout(key, 8, 3, CONFIG.actor_critic.loss).env:
             updates.draw_env_step(None, step_key, 8, CONFIG)
     # segments, two keys of the loss; first starts; actions; noise and starts of every step
-    assert len(used) == 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
+    assert len(used) == 5 * 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
     assert len(set(used)) == len(used)
