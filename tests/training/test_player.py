@@ -1,4 +1,4 @@
-"""Collection and tests on an environment whose every frame says where it is."""
+"""Players, collection and tests on an environment whose every frame says where it is."""
 
 from pathlib import Path
 
@@ -8,51 +8,26 @@ import pytest
 from scipy.stats import chisquare
 
 from configs.atari import get_config as atari
-from edeline_jax.agent import build_agent, init_params
+from edeline_jax.agent import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal, episodes
-from edeline_jax.envs.vector import Transition
 from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.training.collection import ReplayKeeper, collect, empty_replay, steps_per_env
 from edeline_jax.training.devices import make_mesh
 from edeline_jax.training.evaluation import play_games
-from edeline_jax.training.player import Player
+from edeline_jax.training.player import Player, stack
 from edeline_jax.training.scoreboard import Game
 from tests.tiny_config import get_config
+from tests.training.clock import Clock, pixels
+from tests.training.policies import greedy, random_policy, undecided, with_habit
 
 CONFIG = pour(get_config())
 AGENT = build_agent(CONFIG, 3)
 
 
-class Clock:
-    """Environment i plays games of `lengths[i]` steps and loses a life at step 2; a frame shows (i, game, step)."""
-
-    num_actions, frame_shape = 3, (20, 20, 3)
-
-    def __init__(self, lengths: list[int]):
-        self.num_envs, self._lengths = len(lengths), np.array(lengths)
-        self._game = np.zeros(self.num_envs, int)
-
-    def _frames(self) -> np.ndarray:
-        pixel = np.stack([np.arange(self.num_envs), self._game, self._step], -1).astype(np.uint8)
-        return np.broadcast_to(pixel[:, None, None], (self.num_envs, *self.frame_shape)).copy()
-
-    def reset(self) -> np.ndarray:
-        self._step = np.zeros(self.num_envs, int)
-        return self._frames()
-
-    def step(self, actions: np.ndarray) -> Transition:
-        self._step += 1
-        final_obs, over = self._frames(), self._step == self._lengths
-        life_lost = self._step == 2
-        reward = self._step.astype(np.float32)
-        self._step, self._game = np.where(over, 0, self._step), self._game + over
-        return Transition(self._frames(), final_obs, reward, over | life_lost, np.zeros_like(over), over)
-
-
 @pytest.fixture(scope="module")
 def params() -> dict:
-    return init_params(AGENT, CONFIG, jax.random.key(0))["actor_critic"]
+    return undecided(random_policy(AGENT.actor_critic))
 
 
 NUM_STEPS = steps_per_env(CONFIG)  # in each of 8 streams
@@ -80,11 +55,11 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
     """A resume begins new games everywhere; the open episodes are cut off where they stand."""
     replay, games, steps = collected(tmp_path, params)
     assert steps == [5, 7]
-    pixels = np.asarray(replay.frames).reshape(8, NUM_STEPS, -1, 3)
-    assert (pixels == pixels[:, :, :1]).all()
+    frames = np.asarray(replay.frames).reshape(8, NUM_STEPS, -1, 3)
+    assert (frames == frames[:, :, :1]).all()
     t = np.concatenate([np.arange(n) for n in steps])
     for i, length in enumerate(LENGTHS):
-        np.testing.assert_array_equal(pixels[i, :12, 0], np.stack([np.full(12, i), t // length, t % length], -1))
+        np.testing.assert_array_equal(frames[i, :12, 0], pixels(i, t // length, t % length))
         np.testing.assert_array_equal(replay.rewards[i, :12], t % length + 1)
         np.testing.assert_array_equal(replay.ends[i, :12], (t % length == 1) | (t % length == length - 1))
         firsts = np.flatnonzero((t % length == 0) | (t % length == 2))
@@ -150,7 +125,7 @@ def test_exploration_is_uniform(params: dict) -> None:
 
 
 def test_the_policy_is_sampled_and_not_taken_greedily(params: dict) -> None:
-    """A fresh actor's logits are all zero, so every action must come up."""
+    """All logits are zero, so every action must come up."""
     player = Player(Clock([50] * 100), AGENT.actor_critic, 0.0, jax.random.key(3))
     actions = np.concatenate([player.step(params).actions for _ in range(30)])
     assert chisquare(np.bincount(actions, minlength=3)).pvalue > 1e-4
@@ -163,6 +138,57 @@ def test_short_games_are_not_preferred(params: dict) -> None:
     rows = np.asarray(result.replay.episodes)[0, : int(result.replay.num_episodes[0])]
     assert rows[:, 2].sum() == 3 * 10  # in tests only the end of a game ends an episode
     assert sorted(rows[rows[:, 0] == 1][:, 2]) == [10]
+
+
+STEPS, CUT = 14, (1, 2, 5)  # steps of the tests below; the environments with a time limit
+GAME, MOMENT = np.divmod(np.arange(STEPS)[:, None], LENGTHS)  # [T, N]: where each environment is
+
+
+def test_the_lstm_begins_anew_with_every_episode_and_only_then() -> None:
+    """Wherever a game, a life or the time was over."""
+    policy = random_policy(AGENT.actor_critic)
+    player = Player(Clock(LENGTHS, CUT), AGENT.actor_critic, 0.0, jax.random.key(5))
+    plays = [player.step(policy) for _ in range(STEPS)]
+    frames, starts, actions = (np.stack([getattr(p, name) for p in plays]) for name in ("frames", "starts", "actions"))
+    fresh_game, fresh_life = MOMENT == 0, MOMENT == 2
+    np.testing.assert_array_equal(starts, fresh_game | fresh_life)
+    np.testing.assert_array_equal(actions, greedy(policy, AGENT.actor_critic, frames, fresh_game | fresh_life))
+    limited = np.isin(np.arange(8), CUT)
+    never, always = np.zeros_like(starts), np.ones_like(starts)
+    for wrong in (never, always, fresh_game, fresh_life, (fresh_game & ~limited) | fresh_life):
+        assert (greedy(policy, AGENT.actor_critic, frames, wrong) != actions).any()
+
+
+def test_a_reset_player_remembers_nothing() -> None:
+    policy, env = random_policy(AGENT.actor_critic), Clock([50] * 8)
+    player = Player(env, AGENT.actor_critic, 0.0, jax.random.key(6))
+    before = [player.step(policy) for _ in range(9)]
+    player.reset()
+    after = [player.step(policy) for _ in range(9)]
+    for old, new in zip(before, after, strict=True):
+        for name in ("frames", "starts", "actions"):
+            np.testing.assert_array_equal(getattr(new, name), getattr(old, name))
+
+
+def test_epsilon_is_the_share_of_random_actions() -> None:
+    player = Player(Clock([50] * 100), AGENT.actor_critic, 0.3, jax.random.key(7))
+    policy = with_habit(random_policy(AGENT.actor_critic), 2)
+    actions = np.concatenate([player.step(policy).actions for _ in range(30)])
+    assert chisquare(np.bincount(actions, minlength=3), [300, 300, 2400]).pvalue > 1e-4
+
+
+def test_the_chunk_of_a_collection_is_what_was_played() -> None:
+    player = Player(Clock(LENGTHS, CUT), AGENT.actor_critic, 0.5, jax.random.key(5))
+    policy = random_policy(AGENT.actor_critic)
+    plays = [player.step(policy) for _ in range(STEPS)]
+    chunk = stack(plays)
+    np.testing.assert_array_equal(chunk.frames[:, :, 0, 0].swapaxes(0, 1), pixels(np.arange(8), GAME, MOMENT))
+    np.testing.assert_array_equal(chunk.actions.T, player.env.actions)
+    np.testing.assert_array_equal(chunk.rewards.T, MOMENT + 1)
+    last, limited = np.equal(MOMENT, np.array(LENGTHS) - 1), np.isin(np.arange(8), CUT)
+    np.testing.assert_array_equal(chunk.ends.T, (last & ~limited) | (MOMENT == 1))
+    np.testing.assert_array_equal(chunk.truncations.T, last & limited)
+    np.testing.assert_array_equal(chunk.starts.T, (MOMENT == 0) | (MOMENT == 2))
 
 
 @pytest.mark.parametrize("num_envs", [1, 8])
