@@ -9,8 +9,6 @@ import pytest
 
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import DatasetWriter, Episode, open_dataset
-from edeline_jax.training.devices import make_mesh
-from edeline_jax.training.static import load_replay
 from tests.runs import assert_one_line_error, module, train, write_recordings
 
 LENGTHS = [9, 14, 5, 20, 8, 3, 11, 6, 10]
@@ -42,21 +40,6 @@ def test_what_was_written_is_read_in_order_of_age(folder: Path) -> None:
     assert (dataset.frame_shape, dataset.num_actions, dataset.num_steps) == ((6, 8, 3), 4, sum(LENGTHS[:3]))
     for number, got in enumerate(dataset.episodes()):
         jax.tree.map(np.testing.assert_array_equal, got, episode(LENGTHS[number], number))
-
-
-def test_every_device_gets_whole_episodes(tmp_path: Path) -> None:
-    writer = DatasetWriter(tmp_path / "data", (6, 8, 3), 4)
-    for number, length in enumerate(LENGTHS):
-        writer.add(episode(length, number), number)
-    replay = load_replay(writer.close(), make_mesh())  # 8 devices
-    for number, length in enumerate(LENGTHS):
-        row, device = divmod(number, 8)
-        stream, first, steps = np.asarray(replay.episodes)[device, row]
-        assert (stream, steps) == (0, length)
-        expected, place = episode(length, number), slice(first, first + length)
-        np.testing.assert_array_equal(replay.frames[device, place], expected.frames.reshape(length, -1))
-        np.testing.assert_array_equal(replay.ends[device, place], expected.ends)
-    assert replay.num_episodes.tolist() == [2, 1, 1, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
