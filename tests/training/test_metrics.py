@@ -1,0 +1,71 @@
+"""The numbers of a run, from known games and known counts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edeline_jax.config import pour, to_dict
+from edeline_jax.training.metrics import MetricsLog, not_finite, summarize_games, summarize_updates
+from edeline_jax.training.progress import Progress
+from edeline_jax.training.scoreboard import Game, Scoreboard
+from tests.tiny_config import get_config
+
+
+def test_games() -> None:
+    assert summarize_games([Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)]) == {
+        "return_mean": 6.0,
+        "return_std": pytest.approx(14**0.5),
+        "return_min": 2.0,
+        "return_max": 11.0,
+        "length_mean": 31.0,
+        "num_games": 3,
+    }
+    assert summarize_games([]) == {}
+
+
+def test_a_score_is_the_sum_of_the_rewards_of_one_game() -> None:
+    board, none = Scoreboard(3), np.zeros(3, bool)
+    assert board.count(np.array([1.0, -2.0, 0.5]), none) == []
+    assert board.count(np.array([3.0, -1.0, 0.25]), np.array([True, False, True])) == [
+        (0, Game(4.0, 2)),
+        (2, Game(0.75, 2)),
+    ]
+    assert board.count(np.array([10.0, 20.0, 30.0]), none) == []
+    assert board.count(np.zeros(3), ~none) == [(0, Game(10.0, 2)), (1, Game(17.0, 4)), (2, Game(30.0, 2))]
+
+
+def test_confusion_matrices_become_accuracy_and_mean_recall() -> None:
+    """Rows are the true classes; one that never came up has no recall."""
+    metrics = {
+        "loss_rew": np.float32(0.5),
+        "num_updates": np.int32(7),
+        "confusion_rew": np.array([[6, 2, 0], [0, 0, 0], [1, 0, 1]]),
+        "confusion_end": np.zeros((2, 2)),
+    }
+    assert summarize_updates(metrics) == {
+        "loss_rew": 0.5,
+        "accuracy_rew": pytest.approx(7 / 10),
+        "recall_rew": pytest.approx((6 / 8 + 1 / 2) / 2),
+        "accuracy_end": 0.0,
+        "recall_end": 0.0,
+    }
+
+
+def test_what_is_not_finite_is_named() -> None:
+    assert not_finite({"a": 1.0, "b": float("nan"), "c": -float("inf"), "d": 0.0, "e": float("inf")}) == ["b", "c", "e"]
+
+
+def test_a_line_holds_the_counters_and_the_values_of_a_group(tmp_path: Path) -> None:
+    config = pour(get_config())
+    log = MetricsLog(tmp_path, config.wandb, to_dict(config))
+    progress = Progress(epoch=3, env_steps=120, replay_step=15, wall_time=1.23456)
+    log.write(progress, (11, 5), "test", {"return_mean": np.float32(0.5), "num_games": 4})
+    log.write(progress._replace(epoch=4), (12, 6), "collect", {"return_max": 2})
+    log.close()
+    first, second = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    counters = {"epoch": 3, "env_steps": 120, "wall_time": 1.235, "world_model_updates": 11, "actor_critic_updates": 5}
+    assert first == counters | {"test/return_mean": 0.5, "test/num_games": 4.0}
+    more = {"epoch": 4, "world_model_updates": 12, "actor_critic_updates": 6}
+    assert second == counters | more | {"collect/return_max": 2.0}
