@@ -63,7 +63,7 @@ def blank_state(key: jax.Array) -> TrainState:
 def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float], goes_on: bool) -> Played:
     """`epsilons` of collection and of tests. Nothing is learnt: the actor has its habit.
 
-    A run that goes on is one in which the loss of a life ends an episode.
+    A run that goes on is one in which the loss of a life ends an episode; the other is tested before it begins.
     """
     made: list[Made] = []
 
@@ -92,6 +92,8 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
         actor = run.state.actor_critic
         actor = actor._replace(params=jax.tree.map(jnp.asarray, with_habit(actor.params, HABIT)))
         run.state = run.state._replace(actor_critic=actor)
+        if not goes_on:
+            run.test(GAMES)
         run.train()
         summary.finish(run)
         run.close()
@@ -137,12 +139,13 @@ def test_no_two_plays_are_alike(exploring: Played, settled: Played) -> None:
     """Collection, tests, and those of a run that goes on have their own games; the chances in them are new as well."""
     made = [*exploring.first.values(), *exploring.second.values()]
     assert len({each.seed for each in made}) == 4
+    assert settled.first["train"].seed != settled.first["test"].seed  # though they begin at the same step
     first, second = (np.stack(part["train"].env.actions) for part in (exploring.first, exploring.second))
     assert len(first) == 15 and len(second) == 5
     assert (first[:5] != second).any()
     assert len({row.tobytes() for row in first}) > 12
     tests = np.stack(settled.first["test"].env.actions)
-    assert (tests[:10] != tests[10:20]).any()  # of the first and of the second epoch
+    assert (tests[:10] != tests[10:20]).any()  # before the first epoch and after it
 
 
 def test_the_numbers_of_games(exploring: Played) -> None:
