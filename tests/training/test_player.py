@@ -93,17 +93,34 @@ def test_a_damaged_chunk_costs_its_own_steps_and_no_more(tmp_path: Path, params:
         assert rows[:, 1].min() == 5 and rows[:, 2].sum() == 7
 
 
-def test_the_journal_gives_back_episodes_in_order_of_age(tmp_path: Path, params: dict) -> None:
-    replay, _, _ = collected(tmp_path, params)
-    found = dict(episodes(Journal(tmp_path, 8, (20, 20, 3)), 12))
+def assert_journal_has_the_episodes_of(replay: Replay, folder: Path, stop: int) -> None:
+    found = dict(episodes(Journal(folder, 8, (20, 20, 3)), stop))
     tables = np.asarray(replay.episodes)
     rows = [(first, i, length) for i in range(8) for _, first, length in tables[i, : replay.num_episodes[i]]]
     assert sorted(found) == list(range(len(rows)))
     for number, (first, stream, length) in enumerate(sorted(rows)):
         steps = slice(first, first + length)
         np.testing.assert_array_equal(found[number].frames.reshape(length, -1), replay.frames[stream, steps])
+        np.testing.assert_array_equal(found[number].actions, replay.actions[stream, steps])
         np.testing.assert_array_equal(found[number].rewards, replay.rewards[stream, steps])
         np.testing.assert_array_equal(found[number].ends, replay.ends[stream, steps])
+
+
+def test_the_journal_gives_back_episodes_in_order_of_age(tmp_path: Path, params: dict) -> None:
+    replay, _, _ = collected(tmp_path, params)
+    assert_journal_has_the_episodes_of(replay, tmp_path, 12)
+
+
+def test_episodes_go_on_in_the_next_chunk_but_not_over_a_gap(tmp_path: Path, params: dict) -> None:
+    player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(tmp_path)
+    replay = account.restore(empty_replay(CONFIG, make_mesh()), 0)
+    for _ in range(4):
+        replay, _ = collect(player, account, params, replay, 40)
+    assert_journal_has_the_episodes_of(replay, tmp_path, 20)
+    (tmp_path / "000000010-000000015.npz").unlink()
+    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh()), 20)
+    assert int(restored.episodes[..., 2].sum()) == 8 * 15
+    assert_journal_has_the_episodes_of(restored, tmp_path, 20)
 
 
 def test_minority_rewards_are_those_of_the_rarer_signs(tmp_path: Path, params: dict) -> None:
@@ -133,7 +150,9 @@ def test_the_policy_is_sampled_and_not_taken_greedily(params: dict) -> None:
 
 def test_short_games_are_not_preferred(params: dict) -> None:
     player = Player(Clock([2, 20, 3]), AGENT.actor_critic, 0.0, jax.random.key(4))
-    result = play_games(player, params, num_games=7, num_steps_replay=10, between=lambda: None)
+    calls = iter(range(60))
+    result = play_games(player, params, num_games=7, num_steps_replay=10, between=lambda: next(calls))
+    assert next(calls) == 40  # two games of 20 steps
     assert sorted(game.length for game in result.games) == [2, 2, 2, 3, 3, 20, 20]
     rows = np.asarray(result.replay.episodes)[0, : int(result.replay.num_episodes[0])]
     assert rows[:, 2].sum() == 3 * 10  # in tests only the end of a game ends an episode
