@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -14,11 +15,16 @@ MORE = "--config.training.num_final_epochs=2"
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run; the tests below go on with it one after the other."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     finished_run(folder)
     return folder
+
+
+@pytest.fixture
+def workdir(finished: Path, tmp_path: Path) -> Path:
+    """A finished run, a copy of it for each test."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def numbers(workdir: Path) -> list[int]:
