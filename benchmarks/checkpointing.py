@@ -16,15 +16,15 @@ import numpy as np
 from benchmarks.timing import seconds
 from benchmarks.workload import random_play
 from configs.atari import get_config
-from edeline_jax.agent import build_agent
+from edeline_jax.acting.collection import ReplayKeeper, empty_replay
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import make_env
-from edeline_jax.training.checkpoints import Checkpoints
-from edeline_jax.training.collection import ReplayKeeper, empty_replay
-from edeline_jax.training.devices import make_mesh
-from edeline_jax.training.progress import Progress
-from edeline_jax.training.state import TrainState, init_state
+from edeline_jax.learning.state import TrainState, init_state
+from edeline_jax.runtime.devices import make_mesh
+from edeline_jax.workdir.checkpoints import Checkpoints
+from edeline_jax.workdir.progress import Progress
 
 STEPS_PER_EPOCH, CHUNKS, SAVES = 100, 1000, 5
 

@@ -15,11 +15,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from benchmarks.workload import resized
-from edeline_jax import command_line
 from edeline_jax.config import Config, pour
-from edeline_jax.training.folder import Workdir
-from edeline_jax.training.interruption import Interruption
-from edeline_jax.training.loop import Run
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.interruption import Interruption
+from edeline_jax.training.run import Run
+from edeline_jax.workdir.folder import Workdir
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to time.")
 BATCH = flags.DEFINE_integer("batch", 0, "Segments, and imagined environments; 0: the config's.", lower_bound=0)

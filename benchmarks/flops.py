@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.actor_critic.rollout import Trajectory, act
-from edeline_jax.agent import Agent, init_params
+from edeline_jax.agent.networks import Agent, init_params
 from edeline_jax.config import Config
+from edeline_jax.learning.updates import actor_critic_gradients, world_model_gradients
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.segment import Segment
-from edeline_jax.training.updates import actor_critic_gradients, world_model_gradients
 from edeline_jax.world_model.loss import draw_loss
 
 

@@ -17,11 +17,11 @@ from torch import nn
 
 from benchmarks.timing import seconds
 from configs.atari import get_config
-from edeline_jax import command_line
-from edeline_jax.agent import build_agent, init_params
+from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.reference import DEAD, to_torch
 from edeline_jax.config import pour
-from edeline_jax.interop import DEAD, to_torch
 from edeline_jax.nn.unet import UNet as OurUNet
+from edeline_jax.runtime import command_line
 
 BATCH = flags.DEFINE_integer("batch", 4, "Frames per call.", lower_bound=1)
 ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed rounds, PyTorch and JAX in turn.", lower_bound=1)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from edeline_jax.report.curves import read_rows, series
+from edeline_jax.report.curves import series
+from edeline_jax.report.runs import read_rows
 
 
 def main(out: str, *runs: str) -> None:

@@ -31,15 +31,15 @@ from benchmarks.flops import count, update_flops
 from benchmarks.hlo import Collective, collectives
 from benchmarks.timing import median_seconds
 from benchmarks.workload import prepare, resized
-from edeline_jax import command_line
-from edeline_jax.agent import build_agent
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
-from edeline_jax.replay.buffer import Replay, init_replay
-from edeline_jax.training.devices import AXIS, REPLAY_SPEC, STATE_SPEC, lift, make_mesh, shardings
-from edeline_jax.training.optimizer import make_optimizer
-from edeline_jax.training.programs import build_programs
-from edeline_jax.training.state import TrainState, init_state
-from edeline_jax.training.updates import apply_gradients, total
+from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.programs import build_programs
+from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
+from edeline_jax.learning.updates import apply_gradients, total
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
 DTYPE = flags.DEFINE_string("dtype", "float32", "Compute dtype.")

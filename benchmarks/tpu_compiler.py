@@ -22,13 +22,13 @@ from ml_collections import config_flags
 
 from benchmarks.hlo import Collective, collectives, update_cycles
 from benchmarks.workload import resized
-from edeline_jax import command_line
-from edeline_jax.agent import Agent, build_agent, init_params
+from edeline_jax.agent.networks import Agent, build_agent, init_params
 from edeline_jax.config import Config, pour
+from edeline_jax.learning.programs import build_programs
+from edeline_jax.learning.state import init_state
 from edeline_jax.replay.buffer import init_replay
-from edeline_jax.training.devices import AXIS, make_mesh
-from edeline_jax.training.programs import build_programs
-from edeline_jax.training.state import init_state
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.devices import AXIS, make_mesh
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
 DTYPE = flags.DEFINE_string("dtype", "bfloat16", "Compute dtype.")

@@ -21,14 +21,14 @@ from ml_collections import config_flags
 from benchmarks.flops import update_flops
 from benchmarks.timing import matmul_rate, median_seconds
 from benchmarks.workload import Workload, prepare, resized
-from edeline_jax import command_line
 from edeline_jax.config import Config, pour
+from edeline_jax.learning.programs import UpdateProgram, build_programs
+from edeline_jax.learning.state import TrainState
 from edeline_jax.replay.sampling import sample_starts
-from edeline_jax.training.devices import make_mesh
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.training.narration import seconds_left
-from edeline_jax.training.programs import UpdateProgram, build_programs
-from edeline_jax.training.progress import Progress
-from edeline_jax.training.state import TrainState
+from edeline_jax.workdir.progress import Progress
 from edeline_jax.world_model import imagination
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to time.")

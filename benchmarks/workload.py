@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.agent import Agent, build_agent
+from edeline_jax.agent.networks import Agent, build_agent
 from edeline_jax.config import Config
 from edeline_jax.envs import VectorEnv, count_actions, make_env
-from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
-from edeline_jax.training.state import TrainState, init_state
+from edeline_jax.learning.state import TrainState, init_state
+from edeline_jax.replay.buffer import Replay, append, init_replay
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.episode_table import EpisodeTable
 
 
 class Workload(NamedTuple):

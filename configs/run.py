@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from edeline_jax.files import to_path
-from edeline_jax.training.folder import read_config
+from edeline_jax.runtime.files import to_path
+from edeline_jax.workdir.folder import read_config
 
 
 def get_config(run: str) -> ConfigDict:

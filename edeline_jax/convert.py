@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from ml_collections import config_flags
 
-from edeline_jax import command_line
-from edeline_jax.errors import UserError
-from edeline_jax.files import to_path
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import to_path
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Of the networks; a .pt file does not say which they are.")
 
@@ -19,8 +19,8 @@ def main(argv: Sequence[str]) -> None:
     """Converts argv[1] into argv[2]."""
     if len(argv) != 3:
         raise UserError("usage: python -m edeline_jax.convert FROM TO [--config=configs/FILE.py:SPEC]")
+    from edeline_jax.agent.weights import read_weights, write_weights
     from edeline_jax.config import pour
-    from edeline_jax.training.weights import read_weights, write_weights
 
     source, target = to_path(argv[1]), to_path(argv[2])
     weights = read_weights(source)

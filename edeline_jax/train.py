@@ -11,8 +11,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from edeline_jax import command_line
-from edeline_jax.errors import UserError, one_line
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.errors import UserError, one_line
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
@@ -33,12 +33,12 @@ def main(argv: Sequence[str]) -> None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     from edeline_jax.config import pour
-    from edeline_jax.files import in_bucket
-    from edeline_jax.training import cluster
-    from edeline_jax.training.folder import open_shared_workdir, run_facts
-    from edeline_jax.training.interruption import Interrupted, Interruption
-    from edeline_jax.training.loop import Run
+    from edeline_jax.runtime import cluster
+    from edeline_jax.runtime.files import in_bucket
+    from edeline_jax.runtime.interruption import Interrupted, Interruption
+    from edeline_jax.training.run import Run
     from edeline_jax.training.summary import finish, is_finished
+    from edeline_jax.workdir.folder import open_shared_workdir, run_facts
 
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from configs.atari import get_config
+from edeline_jax.agent.reference import from_torch
 from edeline_jax.config import Config, pour
-from edeline_jax.interop import from_torch
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edeline_jax import files
-from edeline_jax.errors import UserError
-from edeline_jax.files import Lines, to_path
+from edeline_jax.runtime import files
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import Lines, to_path
 from tests.object_store import ObjectStore
 from tests.runs import assert_one_line_error, module, start, train
 from tests.test_cluster import outputs, start_processes

@@ -12,12 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from edeline_jax.agent import build_agent
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
-from edeline_jax.training.checkpoints import Checkpoints
-from edeline_jax.training.folder import read_config
-from edeline_jax.training.state import init_state
+from edeline_jax.learning.state import init_state
+from edeline_jax.workdir.checkpoints import Checkpoints
+from edeline_jax.workdir.folder import read_config
 from tests.runs import (
     LOG_PROGRAMS,
     ROOT,

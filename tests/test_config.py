@@ -1,7 +1,8 @@
 import pytest
 
 from configs.atari import get_config
-from edeline_jax.config import ConfigError, pour, to_dict
+from edeline_jax.config import pour, to_dict
+from edeline_jax.runtime.errors import ConfigError
 
 
 def with_value(values: dict, key: str, value: object) -> dict:

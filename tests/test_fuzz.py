@@ -1,6 +1,6 @@
 """Random damage to what users write and keep: one line that names the culprit, and nothing changes.
 
-Checkpoints have their own test (tests/training/test_checkpoints.py).
+Checkpoints have their own test (tests/workdir/test_checkpoints.py).
 """
 
 import json
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from configs.atari import get_config
-from edeline_jax.config import Config, ConfigError, pour, to_dict
+from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import DatasetWriter, open_dataset
-from edeline_jax.errors import UserError
-from edeline_jax.training.folder import open_workdir
+from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.training.summary import is_finished
+from edeline_jax.workdir.folder import open_workdir
 from tests.dataset.test_episodes import episode
 from tests.mutations import mutated, mutated_tree
 

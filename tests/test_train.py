@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from edeline_jax.agent.weights import read_weights
 from edeline_jax.envs.catch import BALL, COLUMNS, PADDLE, PALETTE, ROWS
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import GAP, GIF_FRAME_HEIGHT, LINE, MARGIN, whole_scale
-from edeline_jax.training.weights import read_weights
 from tests.runs import (
     assert_nothing_compiles_after_the_first_epoch,
     assert_one_line_error,

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.actor_critic.network import ActorCritic, burn_in
+from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.lstm import LSTMState
-from edeline_jax.nn.rows import replace_rows
-from edeline_jax.world_model.imagination import Outcome
+from edeline_jax.nn.restart import replace_rows
 
 EnvStep = Callable[[Any, jax.Array, Any], tuple[Any, Outcome]]  # (state, action [B], draws) -> (state, outcome)
 Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]

@@ -5,10 +5,10 @@ a ConfigDict.
 """
 
 from edeline_jax.config.checks import check
-from edeline_jax.config.pouring import ConfigError, fill, to_dict
+from edeline_jax.config.pouring import fill, to_dict
 from edeline_jax.config.schema import Config
 
-__all__ = ["Config", "ConfigError", "pour", "to_dict"]
+__all__ = ["Config", "pour", "to_dict"]
 
 
 def pour(values: object, num_devices: int = 1) -> Config:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from edeline_jax.config.pouring import ConfigError
 from edeline_jax.config.schema import Config
 from edeline_jax.envs import check_env
+from edeline_jax.runtime.errors import ConfigError
 
 
 def check(config: Config, num_devices: int) -> None:

@@ -7,11 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edeline_jax.config.schema import Choice, Config, Range
-from edeline_jax.errors import UserError, shorten
-
-
-class ConfigError(UserError, ValueError):
-    """A key that is unknown, missing, of the wrong type, or impossible beside another; the message is one line."""
+from edeline_jax.runtime.errors import ConfigError, shorten
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from absl import flags
 from etils.epath import Path
 from tqdm import tqdm
 
-from edeline_jax import command_line
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, check_episode, open_dataset
 from edeline_jax.dataset.journal import Journal, episodes, files
 from edeline_jax.dataset.recording import read_recording
-from edeline_jax.errors import UserError
-from edeline_jax.files import to_path
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import to_path
 
 NUM_ACTIONS = flags.DEFINE_integer("num_actions", None, "import: actions of the game; default: the largest found, + 1.")
 
@@ -85,7 +85,7 @@ def export(run: Path, folder: Path) -> None:
     """Copies the steps of a run into a dataset."""
     from edeline_jax.config import pour
     from edeline_jax.envs import count_actions
-    from edeline_jax.training.folder import read_config
+    from edeline_jax.workdir.folder import read_config
 
     env = pour(read_config(run)).env
     chunks = files(run / "replay") if (run / "replay").is_dir() else []

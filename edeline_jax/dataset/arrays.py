@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.errors import UserError, one_line
-from edeline_jax.files import writing
+from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.files import writing
 
 Shape = tuple[int | None, ...]  # None: any length
 Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype

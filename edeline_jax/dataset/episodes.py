@@ -18,7 +18,7 @@ import numpy as np
 from etils.epath import Path
 
 from edeline_jax.dataset.arrays import DatasetError, Layout, Shape, read_arrays, write_arrays
-from edeline_jax.files import write_json
+from edeline_jax.runtime.files import write_json
 
 FORMAT, VERSION = "edeline-episodes", 1
 MANIFEST = "manifest.json"

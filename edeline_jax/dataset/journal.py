@@ -10,8 +10,8 @@ from etils.epath import Path
 
 from edeline_jax.dataset.arrays import DatasetError, Layout, read_arrays, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
-from edeline_jax.files import move
-from edeline_jax.replay.buffer import Chunk
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.runtime.files import move
 
 _LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"(\d{9})-(\d{9})\.npz")

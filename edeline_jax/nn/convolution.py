@@ -10,7 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.nn.rows import largest_divisor
+from edeline_jax.nn.restart import largest_divisor
 
 PIXELS_PER_BLOCK = 1024
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
-from edeline_jax.nn.rows import largest_divisor
+from edeline_jax.nn.restart import largest_divisor
 
 PART_BYTES = 320e6  # of one activation at full resolution: enough to fill a device, and a few dozen fit into memory
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from edeline_jax import command_line
-from edeline_jax.errors import UserError
-from edeline_jax.files import to_path, write_json
-from edeline_jax.report.grid import find_runs, summarize, table, to_json
+from edeline_jax.report.grid import summarize, table, to_json
+from edeline_jax.report.runs import find_runs
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import to_path, write_json
 
 JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
 

@@ -4,21 +4,19 @@ The file holds JSON lines. Each has the counters `epoch`, `env_steps`, `wall_tim
 `actor_critic_updates`, and any floats named `<group>/<name>`.
 """
 
-import json
-import logging
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.files import writing
+from edeline_jax.report.runs import Row, read_rows
+from edeline_jax.runtime.files import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = dict[str, float]
 
 TRAIN_COLOUR = "#2a6f97"
 TEST_COLOUR = "#d1603d"
@@ -40,32 +38,6 @@ def draw_curves(metrics_path: Path, folder: Path) -> list[Path]:
         with writing(path) as file:
             figure.savefig(file, format="png")
     return list(figures)
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Rows in the order of their counters.
-
-    Lines of equal counters are merged; a resumed run replaces what it repeats.
-    """
-    rows: list[Row] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # a killed run cuts the line that it is writing
-            logging.warning("%s, line %d: cut short, skipped", path, number)
-            continue
-        while rows and counters(rows[-1]) > counters(row):
-            rows.pop()
-        if rows and counters(rows[-1]) == counters(row):
-            rows[-1].update(row)
-        else:
-            rows.append(row)
-    return rows
-
-
-def counters(row: Row) -> tuple[float, ...]:
-    """What orders the lines of a run: epoch, then updates."""
-    return row["epoch"], row["world_model_updates"], row["actor_critic_updates"]
 
 
 def series(rows: list[Row], counter: str, *metrics: str) -> np.ndarray:

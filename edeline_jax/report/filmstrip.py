@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.files import writing
+from edeline_jax.runtime.files import writing
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -9,19 +9,19 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from edeline_jax.acting.scoreboard import Game, Scoreboard
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, host_scan, rollout
-from edeline_jax.agent import Agent
+from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.envs import VectorEnv
+from edeline_jax.envs.outcome import Outcome
+from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.state import Learner
+from edeline_jax.learning.updates import Metrics, actor_critic_gradients, apply_gradients, total
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.frame import to_float
-from edeline_jax.training import cluster
-from edeline_jax.training.devices import AXIS, lift, local
-from edeline_jax.training.optimizer import make_optimizer
-from edeline_jax.training.scoreboard import Game, Scoreboard
-from edeline_jax.training.state import Learner
-from edeline_jax.training.updates import Metrics, actor_critic_gradients, apply_gradients, total
-from edeline_jax.world_model.imagination import Outcome
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.devices import AXIS, lift, local
 
 Update = Callable[[Learner, Trajectory, LSTMState], tuple[Learner, Metrics]]
 

@@ -6,19 +6,19 @@ from typing import Any
 import jax
 from etils.epath import Path
 
+from edeline_jax.acting.scoreboard import summarize_games
 from edeline_jax.config import Config
 from edeline_jax.envs import GAMES, human_normalised_score
-from edeline_jax.errors import UserError, one_line
-from edeline_jax.files import write_json
+from edeline_jax.evaluation.film import shoot
+from edeline_jax.evaluation.games import Test
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
-from edeline_jax.training import cluster
-from edeline_jax.training.devices import local
-from edeline_jax.training.evaluation import Test
-from edeline_jax.training.film import shoot
-from edeline_jax.training.loop import Run
-from edeline_jax.training.metrics import summarize_games
-from edeline_jax.training.progress import Progress
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.devices import local
+from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.files import write_json
+from edeline_jax.training.run import Run
+from edeline_jax.workdir.progress import Progress
 
 SUMMARY = "summary.json"
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import WorldModelEnv
+from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.mamba import MambaCache
-from edeline_jax.nn.rows import replace_rows
+from edeline_jax.nn.restart import replace_rows
 from edeline_jax.replay.frame import quantize
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import sample
@@ -35,23 +36,6 @@ class StepDraws(NamedTuple):
     end: jax.Array  # [B, 2]
     x_init: jax.Array  # [B, H, W, C]
     churn: jax.Array | None  # [num_steps_denoising, B, H, W, C]; None without churn
-
-
-class Outcome(NamedTuple):
-    """What a step of any environment returns, real or imagined.
-
-    obs: the frame to act on next, float32 [B, H, W, C]: where the environment was restarted, the fresh start's newest.
-    final_obs: the frame that the action led to; equals obs where nothing was restarted.
-    reward: float32 [B]. end, trunc: bool [B].
-    burn_in: frames [B, K, H, W, C] that led to obs where it restarted; K is 0 for environments that begin at obs.
-    """
-
-    obs: jax.Array
-    final_obs: jax.Array
-    reward: jax.Array
-    end: jax.Array
-    trunc: jax.Array
-    burn_in: jax.Array
 
 
 def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: WorldModelEnv) -> StepDraws:

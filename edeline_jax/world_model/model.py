@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import Agent
 from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.world_model.denoiser import Denoiser
+from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
-from edeline_jax.world_model.memory import RecurrentEmb
 
 
 class WorldModel(nn.Module):

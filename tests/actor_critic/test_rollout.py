@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.actor_critic.rollout import EnvStep, PolicyDraws, RolloutState, host_scan, rollout
-from edeline_jax.agent import build_agent, init_params
+from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.config import pour
-from edeline_jax.world_model.imagination import Outcome
+from edeline_jax.envs.outcome import Outcome
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs.atari import get_config
-from edeline_jax.agent import build_agent, init_params
+from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.config import pour
 
 

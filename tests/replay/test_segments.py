@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from edeline_jax.replay.buffer import Chunk, EpisodeTable, Replay, append, init_replay
+from edeline_jax.replay.buffer import Replay, append, init_replay
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.sampling import AGE_GROUPS, Step, cut, sample_segments, sample_starts, sample_steps
 from tests.golden_data import channels_last, load
 

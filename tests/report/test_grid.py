@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edeline_jax.report.grid import find_runs, interquartile_mean, summarize, table
+from edeline_jax.report.grid import interquartile_mean, summarize, table
+from edeline_jax.report.runs import find_runs
 from tests.runs import assert_one_line_error, module
 
 

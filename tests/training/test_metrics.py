@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edeline_jax.acting.scoreboard import Game, Scoreboard, summarize_games
 from edeline_jax.config import pour, to_dict
-from edeline_jax.training.metrics import MetricsLog, not_finite, summarize_games, summarize_updates
-from edeline_jax.training.progress import Progress
-from edeline_jax.training.scoreboard import Game, Scoreboard
+from edeline_jax.learning.scalars import not_finite, summarize_updates
+from edeline_jax.workdir.metrics import MetricsLog
+from edeline_jax.workdir.progress import Progress
 from tests.tiny_config import get_config
 
 

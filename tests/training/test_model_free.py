@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from edeline_jax.acting.scoreboard import Game
 from edeline_jax.actor_critic.rollout import Trajectory
-from edeline_jax.agent import build_agent
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
+from edeline_jax.learning.state import Learner
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.frame import to_float
 from edeline_jax.training.model_free import RealEnvironment, train_model_free
-from edeline_jax.training.scoreboard import Game
-from edeline_jax.training.state import Learner
+from tests.acting.clock import Clock, pixels
+from tests.acting.policies import random_policy, undecided, unrolled
 from tests.tiny_config import get_config
-from tests.training.clock import Clock, pixels
-from tests.training.policies import random_policy, undecided, unrolled
 
 CONFIG = pour(get_config())
 AGENT = build_agent(CONFIG, 3)

@@ -1,0 +1,1 @@
+"""What plays real environments, and what comes of it."""

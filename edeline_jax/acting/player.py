@@ -1,0 +1,87 @@
+"""A policy that plays real environments: the one loop behind collection, tests and their statistics."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.acting.scoreboard import Game, Scoreboard
+from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.envs.vector import Transition, VectorEnv
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.frame import to_float
+
+
+class Play(NamedTuple):
+    """One step of N environments: what was seen, what was done, what came of it, and the games that ended with it."""
+
+    frames: np.ndarray  # uint8 [N, H, W, 3]
+    starts: np.ndarray  # bool [N]: the first step of an episode
+    actions: np.ndarray  # int32 [N]
+    transition: Transition
+    games: list[tuple[int, Game]]  # (environment, game)
+
+
+class Player:
+    """Steps environments with actions sampled from the policy, or uniformly at random with probability epsilon.
+
+    The LSTM starts from zeros wherever an episode ended, be it by the loss of a life.
+    """
+
+    def __init__(self, env: VectorEnv, network: ActorCritic, epsilon: float, key: jax.Array):
+        self.env = env
+        self._network, self._epsilon, self._key = network, epsilon, key
+        self._steps = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts new games everywhere."""
+        n = self.env.num_envs
+        self._frames = self.env.reset()
+        self._lstm = self._network.init_state(n)
+        self._fresh = np.ones(n, bool)
+        self._scoreboard = Scoreboard(n)
+
+    def step(self, params: dict) -> Play:
+        """Plays one step everywhere with the given actor-critic parameters."""
+        key = jax.random.fold_in(self._key, self._steps)
+        self._steps += 1
+        actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
+        frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
+        transition = self.env.step(actions)
+        self._frames, self._fresh = transition.obs, transition.end | transition.trunc
+        games = self._scoreboard.count(transition.reward, transition.game_over)
+        return Play(frames, starts, actions, transition, games)
+
+
+def stack(plays: list[Play]) -> Chunk:
+    """Steps in time order -> the replay's chunk of them."""
+    return Chunk(
+        frames=np.stack([p.frames for p in plays], 1),
+        actions=np.stack([p.actions for p in plays], 1).astype(np.int32),
+        rewards=np.stack([p.transition.reward for p in plays], 1),
+        ends=np.stack([p.transition.end for p in plays], 1),
+        truncations=np.stack([p.transition.trunc for p in plays], 1),
+        starts=np.stack([p.starts for p in plays], 1),
+    )
+
+
+@jax.jit(static_argnums=1)
+def _choose(
+    params: dict,
+    network: ActorCritic,
+    frames: jax.Array,
+    lstm: LSTMState,
+    fresh: jax.Array,
+    key: jax.Array,
+    epsilon: jax.Array,
+) -> tuple[jax.Array, LSTMState]:
+    sample_key, explore_key, uniform_key = jax.random.split(key, 3)
+    lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
+    logits, _, lstm = network.apply(params, to_float(frames), lstm)
+    sampled = jax.random.categorical(sample_key, logits)
+    uniform = jax.random.randint(uniform_key, sampled.shape, 0, logits.shape[-1])
+    explores = jax.random.bernoulli(explore_key, epsilon, sampled.shape)
+    return jnp.where(explores, uniform, sampled).astype(jnp.int32), lstm

@@ -1,0 +1,69 @@
+"""A static dataset in place of collection."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from edeline_jax.config import Config
+from edeline_jax.dataset.episodes import Dataset, open_dataset
+from edeline_jax.envs import count_actions
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
+from edeline_jax.runtime.errors import ConfigError
+from edeline_jax.runtime.files import to_path
+
+
+def open_static_dataset(config: Config, num_devices: int) -> Dataset:
+    """The dataset of `collection.path_to_static_dataset`.
+
+    Raises:
+      DatasetError: it cannot be read.
+      ConfigError: it does not fit the config.
+    """
+    dataset = open_dataset(to_path(config.collection.path_to_static_dataset))
+    size = config.env.size
+    if dataset.frame_shape != (size, size, 3):
+        raise ConfigError(f"config.env.size: {size}, but the frames of {dataset.folder} are {dataset.frame_shape}")
+    if config.env.id != "none" and count_actions(config.env.id, size) != dataset.num_actions:
+        raise ConfigError(
+            f"config.env.id: {config.env.id} has {count_actions(config.env.id, size)} actions, {dataset.folder} has "
+            f"{dataset.num_actions}; name the game it was recorded from, or none"
+        )
+    if len(dataset.entries) < num_devices:
+        raise ConfigError(
+            f"{dataset.folder}: {len(dataset.entries)} episodes cannot be spread over {num_devices} devices"
+        )
+    return dataset
+
+
+def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
+    """Shapes of the dataset on the devices."""
+    longest = max(sum(lengths) for lengths in _lengths(dataset, num_devices))
+    return jax.eval_shape(lambda: init_replay(num_devices, longest, int(np.prod(dataset.frame_shape)), num_devices))
+
+
+def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
+    """The dataset on the devices: each of D has one stream with every D-th episode in it.
+
+    Raises:
+      DatasetError: an episode cannot be read.
+    """
+    D = mesh.size
+    replay = Replay(*(np.zeros(x.shape, x.dtype) for x in replay_shapes(dataset, D)))
+    for device, lengths in enumerate(_lengths(dataset, D)):
+        firsts = np.cumsum([0, *lengths[:-1]])
+        replay.episodes[device, : len(lengths)] = np.stack([np.zeros_like(firsts), firsts, lengths], 1)
+        replay.num_episodes[device] = len(lengths)
+    for number, episode in enumerate(dataset.episodes()):
+        row, device = divmod(number, D)
+        _, first, steps = replay.episodes[device, row]
+        place = (device, slice(first, first + steps))
+        replay.frames[place] = episode.frames.reshape(steps, -1)
+        replay.actions[place], replay.rewards[place] = episode.actions, episode.rewards
+        replay.ends[place] = episode.ends
+    sharding = NamedSharding(mesh, REPLAY_SPEC)
+    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda part: x[part]), replay)
+
+
+def _lengths(dataset: Dataset, num_devices: int) -> list[list[int]]:
+    """Steps of the episodes of each device, in order of age."""
+    return [[entry.steps for entry in dataset.entries[device::num_devices]] for device in range(num_devices)]

@@ -1,0 +1,1 @@
+"""The networks of an agent, and the forms in which their weights travel."""

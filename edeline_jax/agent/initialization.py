@@ -1,0 +1,55 @@
+"""Weights of another run, or of an exported agent, to begin with; part by part."""
+
+import jax
+import numpy as np
+
+from edeline_jax.agent.networks import Params
+from edeline_jax.agent.reference import from_torch, to_torch
+from edeline_jax.agent.weights import read_weights
+from edeline_jax.config import Config
+from edeline_jax.config.schema import Initialization
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import to_path
+
+# key of the config -> names of its tensors begin with
+PARTS = {
+    "load_denoiser": ("world_model.denoiser.",),
+    "load_rew_end_model": ("world_model.recurrent_emb.", "world_model.rew_end_model.", "world_model.harmony_"),
+    "load_actor_critic": ("actor_critic.",),
+}
+
+
+def with_initial_weights(params: Params, config: Config) -> Params:
+    """Fresh parameters with the parts that `config.initialization` chooses taken from its file, on the same devices.
+
+    Raises:
+      UserError: names the tensors that are missing there or have another shape.
+    """
+    c = config.initialization
+    if not c.path_to_ckpt:
+        return params
+    ours = to_torch(params, config)
+    theirs = read_weights(to_path(c.path_to_ckpt)).tensors
+    chosen = [name for name in ours if name.startswith(_prefixes(c))]
+    _refuse_misfits(c.path_to_ckpt, {name: ours[name] for name in chosen}, theirs)
+    merged = from_torch(ours | {name: theirs[name] for name in chosen}, config)
+    return jax.tree.map(_placed_like, params, merged)
+
+
+def _placed_like(old: jax.Array, new: jax.Array) -> jax.Array:
+    return jax.make_array_from_callback(old.shape, old.sharding, lambda part: np.asarray(new)[part])
+
+
+def _prefixes(config: Initialization) -> tuple[str, ...]:
+    return tuple(prefix for key, prefixes in PARTS.items() if getattr(config, key) for prefix in prefixes)
+
+
+def _refuse_misfits(path: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+    found = {name: theirs[name].shape if name in theirs else "missing" for name in ours}
+    misfits = [f"{name} is {found[name]}, expected {x.shape}" for name, x in ours.items() if found[name] != x.shape]
+    if misfits:
+        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        raise UserError(
+            f"config.initialization.path_to_ckpt: {path} does not fit: {'; '.join(misfits[:3])}{more}; change the "
+            f"networks, or leave the part out ({', '.join(PARTS)})"
+        )

@@ -1,0 +1,162 @@
+"""An agent's weights outside of a run, in the forms in which they travel.
+
+| path | form |
+|---|---|
+| a run's folder, or its `agents/EPOCH` | Orbax; the run's `config.json` says which networks |
+| `FILE.safetensors` | one file with the config in it; tensors as the reference names and lays them out |
+| `FILE.pt` | the reference's `state_dict`; needs torch, and a config from elsewhere |
+"""
+
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils.epath import Path
+
+from edeline_jax.agent.networks import Params
+from edeline_jax.agent.reference import from_torch, to_torch
+from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.files import absolute, in_bucket, write_json, writing
+from edeline_jax.workdir.folder import CONFIG, read_config
+
+FORMAT = {"format": "edeline-agent", "version": "1"}
+
+
+class Weights(NamedTuple):
+    """Tensors by the reference's names, and the config of their networks where the form carries one."""
+
+    tensors: dict[str, np.ndarray]
+    config: Config | None
+
+
+def read_weights(path: Path) -> Weights:
+    """Reads any of the forms; raises UserError naming the file and what is wrong with it."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
+    try:
+        if path.is_dir():
+            return _read_run(path)
+        if path.suffix == ".pt":
+            return Weights(_read_torch(path), None)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+    except UserError:
+        raise
+    except Exception as error:  # what Orbax, torch and safetensors make of foreign bytes
+        raise UserError(f"{path}: not the weights of an agent ({one_line(error)})") from error
+    raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
+
+
+def write_weights(path: Path, weights: Weights) -> None:
+    """Writes the form that the path asks for; raises UserError where it is taken, or the tensors do not fit the config.
+
+    A new folder becomes a run that has nothing but its agent.
+    """
+    if path.exists():
+        raise UserError(f"{path}: exists already; choose another name")
+    if weights.config is None:
+        raise UserError("--config is missing: the weights do not say of which networks they are")
+    params = to_params(weights, weights.config)
+    if path.suffix == ".pt":
+        _write(path, _torch_bytes(weights.tensors))
+    elif path.suffix == ".safetensors":
+        from safetensors.numpy import save
+
+        tensors = {name: np.asarray(x, order="C") for name, x in weights.tensors.items()}
+        config = json.dumps(to_dict(weights.config))
+        _write(path, save(tensors, FORMAT | {"config": config, "crc32": _crc32(tensors, config)}))
+    elif path.suffix == "":
+        _write_run(path, params, weights.config)
+    else:
+        raise UserError(f"{path}: unknown kind; name it FILE.safetensors, FILE.pt, or a folder without a suffix")
+
+
+def to_params(weights: Weights, config: Config) -> Params:
+    """Parameters of the config's networks; raises UserError naming the tensors that do not fit."""
+    try:
+        return from_torch(weights.tensors, config)
+    except ValueError as error:
+        raise UserError(f"the weights do not fit the config: {error}") from error
+
+
+def _read_run(path: Path) -> Weights:
+    run = path.parent.parent if path.parent.name == "agents" else path
+    config = pour(read_config(run))
+    if run == path:
+        epochs = [folder for folder in (run / "agents").glob("*") if folder.name.isdigit()]
+        if not epochs:
+            raise UserError(f"{run / 'agents'}: no agent was saved yet")
+        path = max(epochs, key=lambda folder: int(folder.name))
+    with ocp.StandardCheckpointer() as checkpointer:
+        folder = absolute(path / "default")
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
+            checkpointer.metadata(folder).item_metadata.tree,
+        )
+        params = checkpointer.restore(folder, shapes)
+    return Weights(to_torch(params, config), config)
+
+
+def _read_safetensors(path: Path) -> Weights:
+    from safetensors import safe_open
+
+    if in_bucket(path):
+        raise UserError(f"{path}: copy it to a disk first; only runs can be read from a bucket")
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if {key: metadata.get(key) for key in FORMAT} != FORMAT:
+            raise ValueError("it was not written by edeline_jax.convert")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if metadata["crc32"] != _crc32(tensors, metadata["config"]):
+            raise ValueError("damaged: its checksum differs")
+        return Weights(tensors, pour(json.loads(metadata["config"])))
+
+
+def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
+    """A checksum of names, shapes, values and config; the format itself has none."""
+    crc = zlib.crc32(config.encode())
+    for name in sorted(tensors):
+        crc = zlib.crc32(f"{name}{tensors[name].shape}".encode(), crc)
+        crc = zlib.crc32(np.asarray(tensors[name], order="C").tobytes(), crc)
+    return str(crc)
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    state_dict = _torch().load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    if not isinstance(state_dict, Mapping) or not all(hasattr(x, "numpy") for x in state_dict.values()):
+        raise ValueError("expected a state_dict: names to tensors")
+    return {name: tensor.numpy() for name, tensor in state_dict.items()}
+
+
+def _torch_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
+    torch, buffer = _torch(), io.BytesIO()
+    torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, buffer)
+    return buffer.getvalue()
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(".pt files need torch: pip install 'edeline-jax[torch]'") from error
+    return torch
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as file:
+        file.write(content)
+
+
+def _write_run(path: Path, params: Params, config: Config) -> None:
+    path.mkdir(parents=True)
+    write_json(path / CONFIG, to_dict(config))
+    with ocp.CheckpointManager(absolute(path / "agents")) as manager:
+        manager.save(0, args=ocp.args.StandardSave(params))

@@ -1,0 +1,1 @@
+"""Tests of a policy and of a world model."""

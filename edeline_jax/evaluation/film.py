@@ -1,0 +1,54 @@
+"""Films for the report: unseen real frames beside the world model's, from the same start and the same actions."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.agent.networks import Agent
+from edeline_jax.config import Config
+from edeline_jax.replay.buffer import Replay
+from edeline_jax.replay.frame import to_uint8
+from edeline_jax.replay.sampling import Step, cut
+from edeline_jax.world_model.prediction import predict_sequence
+
+NUM_IMAGINED = 16  # frames of a film after its context
+
+
+def shoot(params: dict, replay: Replay, key: jax.Array, agent: Agent, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the given ones in both.
+
+    The place is where most changes from frame to frame, so that there is something to see.
+
+    Args:
+      params: of the world model, on one device.
+      replay: one device's, of at least one episode.
+    """
+    length = min(config.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
+    real, imagined = _shoot(params, replay, _liveliest(replay, length), key, agent, config, length)
+    return np.asarray(real), np.asarray(imagined)
+
+
+def _liveliest(replay: Replay, length: int) -> Step:
+    """The position from which `length` frames of one episode differ most from each other."""
+    episodes = np.asarray(replay.episodes[0, : int(replay.num_episodes[0])])
+    best, place = -1.0, (episodes[0], 0)
+    for stream, first, steps in episodes:
+        frames = np.asarray(replay.frames[stream, first : first + steps], np.float32)
+        change = np.concatenate([[0.0], np.abs(np.diff(frames, axis=0)).mean(1)]).cumsum()
+        for t in range(steps - length + 1):
+            if change[t + length - 1] - change[t] > best:
+                best, place = change[t + length - 1] - change[t], ((stream, first, steps), t)
+    (stream, first, steps), t = place
+    return Step(*(jnp.array([x]) for x in (stream, first, steps, t)))
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+def _shoot(
+    params: dict, replay: Replay, step: Step, key: jax.Array, agent: Agent, config: Config, length: int
+) -> tuple[jax.Array, jax.Array]:
+    segment = cut(replay, step, step.t, (config.env.size, config.env.size, 3), length)
+    imagined = predict_sequence(params, agent.world_model, segment, key, config.world_model_env)
+    context = segment.frames[:, : config.context]
+    return to_uint8(segment.frames[0]), to_uint8(jnp.concatenate([context, imagined], 1)[0])

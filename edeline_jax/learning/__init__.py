@@ -1,0 +1,1 @@
+"""What changes parameters: state, optimizers, update programs."""

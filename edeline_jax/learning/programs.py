@@ -1,0 +1,88 @@
+"""The compiled update programs of a run, and how many updates to give them at once."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from edeline_jax.agent.networks import Agent
+from edeline_jax.config import Config
+from edeline_jax.learning.state import STATE_SPEC, TrainState
+from edeline_jax.learning.updates import Metrics, train_actor_critic, train_world_model
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.devices import AXIS, abstract, lift
+
+SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a progress bar
+
+
+class Dispatch(NamedTuple):
+    """What one call of a program did: the new state, mean metrics on the host, updates, seconds."""
+
+    state: TrainState
+    metrics: Metrics
+    num_updates: int
+    seconds: float
+
+
+class UpdateProgram:
+    """Many updates of one network per dispatch, compiled once."""
+
+    def __init__(self, function: Callable, agent: Agent, config: Config, mesh: Mesh):
+        def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
+            return function(state, replay, num_updates, agent, config, AXIS)
+
+        specs = (STATE_SPEC, REPLAY_SPEC, P())
+        self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
+        self._mesh, self._compiled = mesh, None
+        self.compile_seconds = 0.0
+        self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
+        self.num_dispatches = 0
+
+    def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
+        """The program for arrays (or shapes) like these, not yet compiled.
+
+        It is made from shapes alone: arrays carry traces of where they come from, and a resumed run would compile anew.
+        """
+        shapes = abstract(self._mesh, (STATE_SPEC, REPLAY_SPEC), (state, replay))
+        return self._jitted.lower(*shapes, np.int32(1))
+
+    def compile(self, state: TrainState, replay: Replay) -> None:
+        """Compiles for arrays like these, once; `compile_seconds` says how long it took."""
+        if self._compiled is None:
+            begin = time.perf_counter()
+            self._compiled = self.lower(state, replay).compile()
+            self.compile_seconds = time.perf_counter() - begin
+
+    @property
+    def temporary_bytes(self) -> int:
+        """What the compiled program plans to need on each device beside its arguments."""
+        return self._compiled.memory_analysis().temp_size_in_bytes
+
+    def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
+        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
+        self.compile(state, replay)
+        while num_updates > 0:
+            begin, n = time.perf_counter(), min(num_updates, cluster.from_main(self._length()))
+            state, metrics = self._compiled(state, replay, np.int32(n))
+            metrics = jax.device_get(metrics)
+            seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
+            self.seconds_per_update = seconds / done
+            self.num_dispatches += 1
+            num_updates -= done
+            yield Dispatch(state, metrics, done, seconds)
+
+    def _length(self) -> int:
+        return max(1, int(SECONDS_PER_DISPATCH / self.seconds_per_update)) if self.seconds_per_update else 1
+
+
+def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:
+    """The two update programs, by the name of the network they train."""
+    return {
+        "world_model": UpdateProgram(train_world_model, agent, config, mesh),
+        "actor_critic": UpdateProgram(train_actor_critic, agent, config, mesh),
+    }

@@ -1,0 +1,82 @@
+"""What an update changes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import PartitionSpec as P
+
+from edeline_jax.actor_critic.rollout import RolloutState
+from edeline_jax.agent.networks import Agent, Params, init_params
+from edeline_jax.config import Config
+from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.runtime.devices import AXIS
+from edeline_jax.world_model.imagination import ImaginationState
+
+
+class Learner(NamedTuple):
+    """One network in training."""
+
+    params: dict[str, Any]
+    opt_state: optax.OptState
+    updates: jax.Array  # int32 [], done so far
+
+
+class TrainState(NamedTuple):
+    """Everything that updates carry along, but for the replay.
+
+    The rollout's batch is spread over the devices; all else is the same on each. Before the first actor-critic update
+    the rollout is zeros. `key` never changes: draws of update n come from `fold_in(key, n)`, so a resumed run draws
+    what an uninterrupted one would have.
+    """
+
+    world_model: Learner
+    actor_critic: Learner
+    rollout: RolloutState
+    key: jax.Array
+
+    @property
+    def params(self) -> Params:
+        """The weights of both networks."""
+        return {"world_model": self.world_model.params, "actor_critic": self.actor_critic.params}
+
+    def with_params(self, params: Params) -> "TrainState":
+        """The same state with other weights."""
+        return self._replace(
+            world_model=self.world_model._replace(params=params["world_model"]),
+            actor_critic=self.actor_critic._replace(params=params["actor_critic"]),
+        )
+
+
+STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), key=P())
+
+
+def init_state(agent: Agent, config: Config, key: jax.Array) -> TrainState:
+    """Fresh parameters, optimizers and an empty rollout. The key is consumed."""
+    init_key, train_key = jax.random.split(key)
+    params = init_params(agent, config, init_key)
+    return TrainState(
+        world_model=_learner(params["world_model"], make_optimizer(config.world_model.optimizer)),
+        actor_critic=_learner(params["actor_critic"], make_optimizer(config.actor_critic.optimizer)),
+        rollout=empty_rollout(agent, config),
+        key=train_key,
+    )
+
+
+def empty_rollout(agent: Agent, config: Config) -> RolloutState:
+    """A rollout state of the right shapes, to be replaced by the first starts."""
+    batch, size = config.actor_critic.training.batch_size, config.env.size
+    return RolloutState(
+        obs=jnp.zeros((batch, size, size, 3)),
+        lstm=agent.actor_critic.init_state(batch),
+        env=ImaginationState(
+            frames=jnp.zeros((batch, config.context, size, size, 3)),
+            caches=agent.world_model.init_cache(batch),
+            age=jnp.zeros(batch, jnp.int32),
+        ),
+    )
+
+
+def _learner(params: dict[str, Any], optimizer: optax.GradientTransformation) -> Learner:
+    return Learner(params, optimizer.init(params), jnp.zeros((), jnp.int32))

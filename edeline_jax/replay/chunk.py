@@ -1,0 +1,22 @@
+"""Chunks: consecutive steps of every stream, on the host, on their way into the replay."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Chunk(NamedTuple):
+    """n consecutive steps of every stream, on the host."""
+
+    frames: np.ndarray  # uint8 [S, n, H, W, C]
+    actions: np.ndarray  # int32 [S, n]
+    rewards: np.ndarray  # float32 [S, n]
+    ends: np.ndarray  # bool [S, n]
+    truncations: np.ndarray  # bool [S, n]: cut off by a time limit
+    starts: np.ndarray  # bool [S, n]: the first step of an episode
+
+
+def filled_up(chunk: Chunk, length: int) -> Chunk:
+    """A chunk of `length` steps, zeros behind its own: chunks of one length share a program that appends them."""
+    missing = length - chunk.actions.shape[1]
+    return Chunk(*(np.pad(x, [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]) for x in chunk))

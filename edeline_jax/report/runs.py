@@ -1,0 +1,143 @@
+"""Runs on the disk: where they are, how far they are, and the lines of their metrics files."""
+
+import contextlib
+import json
+import logging
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from etils.epath import Path
+
+from edeline_jax.runtime.errors import one_line
+from edeline_jax.runtime.files import absolute
+
+Row = dict[str, float]
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
+
+
+class Run(NamedTuple):
+    """A run's folder, and how far it is."""
+
+    folder: Path
+    game: str  # "none": it was not tested in a game
+    seed: int
+    finished: bool
+    score: float | None  # mean return of its last test; None where there was none yet
+    epoch: int
+    env_steps: int
+
+
+def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Run]:
+    """All runs in and below `folders`, each once, in the order of game, seed and path.
+
+    Args:
+      warn: is told, in a line each, which files cannot be used; the search goes on.
+    """
+    paths = {str(absolute(path)): path for folder in folders for path in _folders_with_config(folder)}
+    runs = [_read_run(path, warn) for path in paths.values()]
+    return sorted((run for run in runs if run is not None), key=lambda run: (run.game, run.seed, str(run.folder)))
+
+
+def _folders_with_config(folder: Path) -> Iterator[Path]:
+    try:
+        children = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError:
+        return  # not ours to read
+    names = {child.name for child in children}
+    if "config.json" in names:
+        yield folder
+    if not names >= {"config.json", "metrics.jsonl"}:  # a run holds no runs, but many files
+        for child in children:
+            if not os.path.islink(child):  # it may lead in a circle
+                yield from _folders_with_config(child)
+
+
+def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        game, seed = str(config["env"]["id"]), int(config["seed"])
+    except UNUSABLE as error:
+        warn(f"{folder / 'config.json'}: not the config of a run ({one_line(error)})")
+        return None
+    end = _read_summary(folder / "summary.json", game, warn)
+    if end is not None:
+        return Run(folder, game, seed, True, *end)
+    rows = _read_rows(folder / "metrics.jsonl", warn)
+    epoch, env_steps = _newest(rows, "epoch", "env_steps") or (0, 0)
+    (score,) = _newest(rows, "test/return_mean") or (None,)
+    return Run(folder, game, seed, False, score, int(epoch), int(env_steps))
+
+
+def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[float | None, int, int] | None:
+    """Score, epoch and steps at the end; None where the run has not come to it."""
+    try:
+        summary = json.loads(path.read_text())
+        score = None if game == "none" else _finite(summary["return_mean"])
+        epoch, env_steps = (_finite(summary["progress"][name]) for name in ("epoch", "env_steps"))
+        return score, int(epoch), int(env_steps)
+    except FileNotFoundError:
+        return None
+    except UNUSABLE as error:
+        warn(f"{path}: not the summary of a run ({one_line(error)}); the run counts as not finished")
+        return None
+
+
+def _read_rows(path: Path, warn: Callable[[str], None]) -> list[dict]:
+    """The lines of a metrics file that can be read; a kill cuts the last one short."""
+    rows = []
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return rows
+    except UNUSABLE as error:
+        warn(f"{path}: cannot be read ({one_line(error)})")
+        return rows
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    rows = [row for row in rows if isinstance(row, dict)]
+    if lines and _newest(rows, "epoch", "env_steps") is None:
+        warn(f"{path}: not the metrics of a run")
+    return rows
+
+
+def _newest(rows: list[dict], *names: str) -> tuple[float, ...] | None:
+    """Values of the newest row that has all of them."""
+    for row in reversed(rows):
+        with contextlib.suppress(*UNUSABLE):
+            return tuple(_finite(row[name]) for name in names)
+    return None
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows in the order of their counters.
+
+    Lines of equal counters are merged; a resumed run replaces what it repeats.
+    """
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:  # a killed run cuts the line that it is writing
+            logging.warning("%s, line %d: cut short, skipped", path, number)
+            continue
+        while rows and counters(rows[-1]) > counters(row):
+            rows.pop()
+        if rows and counters(rows[-1]) == counters(row):
+            rows[-1].update(row)
+        else:
+            rows.append(row)
+    return rows
+
+
+def counters(row: Row) -> tuple[float, ...]:
+    """What orders the lines of a run: epoch, then updates."""
+    return row["epoch"], row["world_model_updates"], row["actor_critic_updates"]

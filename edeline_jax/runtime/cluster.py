@@ -1,0 +1,149 @@
+"""The processes of one run: how they find each other, and the little that they have to agree on.
+
+Every process runs the same program on its share of the devices. A function here that takes part in an agreement must be
+called by all of them, in the same order; with a single process each returns at once.
+"""
+
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding
+
+from edeline_jax.runtime.errors import UserError, one_line, shorten
+
+SECONDS_TO_MEET = 300  # for all processes to come
+SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead, and the others end
+TEXT_BYTES = 4096
+ROWS = 64
+VARIABLES = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}  # with JAX_COORDINATOR_ADDRESS
+
+
+def join(mode: str) -> None:
+    """Joins the other processes of a run, before anything else is done with JAX.
+
+    SLURM, TPU slices, GKE and MPI are recognised by JAX; anywhere else the variables `JAX_COORDINATOR_ADDRESS`,
+    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` say who belongs together.
+
+    Args:
+      mode: `auto` joins where there is a cluster, `on` insists on one, `off` stays alone.
+
+    Raises:
+      UserError: there is no cluster, or the others did not come.
+    """
+    if mode == "off":
+        return
+    try:
+        known = {name: int(os.environ[variable]) for name, variable in VARIABLES.items() if variable in os.environ}
+        jax.distributed.initialize(
+            **known,
+            initialization_timeout=SECONDS_TO_MEET,
+            heartbeat_timeout_seconds=SECONDS_WITHOUT_HEARTBEAT,
+        )
+    except ValueError as error:  # nothing says who the others are
+        if mode == "on" or "JAX_COORDINATOR_ADDRESS" in os.environ:
+            raise UserError(
+                f"--distributed={mode}: no cluster was recognised ({one_line(error)}); set JAX_COORDINATOR_ADDRESS="
+                "HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or --distributed=off"
+            ) from error
+    except RuntimeError as error:
+        raise UserError(f"--distributed={mode}: the processes did not find each other ({one_line(error)})") from error
+
+
+def is_main() -> bool:
+    """Whether this process writes what is written once."""
+    return jax.process_index() == 0
+
+
+def share(total: int) -> int:
+    """This process's share of something that divides evenly."""
+    return total // jax.process_count()
+
+
+def main_first(action: Callable[[], str]) -> str:
+    """Runs `action` in the main process alone; all get what it returns, or raise the UserError that it raised."""
+    failed, text = False, ""
+    if is_main():
+        try:
+            text = action()
+        except UserError as error:
+            failed, text = True, str(error)
+    if jax.process_count() > 1:
+        encoded = text.encode()[:TEXT_BYTES]
+        message = np.zeros(TEXT_BYTES + 1, np.uint8)
+        message[0], message[1 : 1 + len(encoded)] = failed, np.frombuffer(encoded, np.uint8)
+        message = multihost_utils.broadcast_one_to_all(message)
+        failed, text = bool(message[0]), bytes(message[1:]).rstrip(b"\0").decode(errors="ignore")
+    if failed:
+        raise UserError(text)
+    return text
+
+
+def any_process(flag: bool) -> bool:
+    """Whether it is true in any process."""
+    return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.array(flag)).any())
+
+
+def from_main(number: int) -> int:
+    """The main process's number."""
+    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+
+
+def wait_for_all(name: str) -> None:
+    """Until every process has come to the place of this name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def gather(arrays: Any) -> Any:
+    """Host arrays of all processes joined along axis 0, in the order of the processes; or global arrays as a whole."""
+    return arrays if jax.process_count() == 1 else multihost_utils.process_allgather(arrays, tiled=True)
+
+
+def gather_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows [n, k] of all processes under each other, where n may differ; float32.
+
+    They go in blocks of one size, because every size would be a program to compile.
+    """
+    rows = rows.astype(np.float32)
+    if jax.process_count() == 1:
+        return rows
+    counts = multihost_utils.process_allgather(np.array(len(rows)))
+    blocks = np.zeros((1 + counts.max() // ROWS, ROWS, rows.shape[1]), np.float32)
+    blocks.reshape(-1, rows.shape[1])[: len(rows)] = rows
+    everywhere = np.concatenate([multihost_utils.process_allgather(block) for block in blocks], 1)
+    return np.concatenate([part[:n] for part, n in zip(everywhere, counts, strict=True)])
+
+
+def place(arrays: Any, sharding: NamedSharding) -> Any:
+    """A global array for each host array, of which every process holds the part of its own devices."""
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), arrays)
+
+
+def refuse_disagreement(facts: Mapping[str, Any]) -> None:
+    """Compares what must be the same everywhere.
+
+    Raises:
+      UserError: in all processes, naming the facts and the processes that differ from the main one.
+    """
+    if jax.process_count() == 1:
+        return
+    sums = np.array([zlib.crc32(repr(value).encode()) for value in [sorted(facts), *facts.values()]], np.uint32)
+    counts = multihost_utils.process_allgather(np.array(len(sums)))
+    if (counts == counts[0]).all():
+        everywhere = multihost_utils.process_allgather(sums)
+        different = everywhere != everywhere[0]
+        names = [name for name, column in zip(["the names of keys", *facts], different.T, strict=True) if column.any()]
+        processes = np.flatnonzero(different.any(1))
+    else:
+        names, processes = ["the number of keys"], np.flatnonzero(counts != counts[0])
+    if names:
+        own = "; ".join(f"{name} is {shorten(str(facts[name]))} here" for name in names[:3] if name in facts)
+        raise UserError(
+            f"the processes of this run disagree on {', '.join(names)} (process {', '.join(map(str, processes))} "
+            f"differs from process 0; {own}): start all of them with the same program and flags"
+        )

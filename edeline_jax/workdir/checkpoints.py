@@ -1,0 +1,209 @@
+"""Orbax checkpoints of a run: the full state but for the replay, and the agent's weights alone."""
+
+import contextlib
+import json
+import logging
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from etils.epath import Path
+from orbax.checkpoint.checkpoint_managers import LatestN
+
+from edeline_jax.config.schema import Checkpointing
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.errors import ConfigError, UserError, one_line
+from edeline_jax.runtime.files import absolute, move
+from edeline_jax.workdir.progress import Progress
+
+Shapes = dict[str, str]  # name of an array -> dtype and shape
+
+_LOG = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """`checkpoints/NUMBER` holds full states, numbered in the order of saving; `agents/EPOCH` weights of some epochs.
+
+    Saves go on in the background, from a copy on the devices: the next update gives the state's own memory up.
+    """
+
+    def __init__(self, workdir: Path, config: Checkpointing):
+        self._workdir, self._questions = workdir, 0
+        self._states = _manager(workdir / "checkpoints", keep=config.num_states_to_keep)
+        self._agents = _manager(workdir / "agents", keep=config.num_agents_to_keep)
+
+    def save(self, state: Any, progress: Progress) -> None:
+        """Begins to save everything that a resume needs beside the journal."""
+        state = _copy(state)
+        account = {
+            "progress": progress._asdict(),
+            "shapes": _shapes(state),
+            "checksums": {name: int(x) for name, x in jax.device_get(_checksums(state)).items()},
+        }
+        account["crc32"] = _crc32(account)
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), account=ocp.args.JsonSave(account))
+        with self._reporting():
+            self._states.save((self._states.latest_step() or 0) + 1, args=items, force=True)
+
+    def save_agent(self, params: Any, epoch: int) -> None:
+        """Saves the weights of both networks.
+
+        Nothing else is being saved meanwhile: the processes of a run count their meetings on the way, and two saves at
+        once may count them in different orders.
+        """
+        self.wait()
+        with self._reporting():
+            if epoch not in self._agents.all_steps():  # an interrupted epoch comes here twice
+                self._agents.save(epoch, args=ocp.args.StandardSave(_copy(params)), force=True)
+        self.wait()
+
+    def restore(self, state: Any) -> tuple[Any, Progress] | None:
+        """The newest full state that can be read, or None in a fresh folder; damaged ones are set aside.
+
+        Args:
+          state: a tree of `jax.ShapeDtypeStruct` with the shardings that the arrays shall have.
+
+        Raises:
+          ConfigError: the saved arrays belong to another config.
+          UserError: there are checkpoints, but none can be read.
+        """
+        numbers = sorted(self._states.all_steps(), reverse=True)
+        for number in numbers:
+            try:
+                return self._read(number, state)
+            except ConfigError:
+                raise
+            except Exception as error:  # whatever Orbax and its readers make of damaged files
+                self._set_aside(number, error)
+        if numbers:
+            raise UserError(
+                f"no checkpoint in {self._states.directory} can be read; they were moved to "
+                f"{self._workdir / 'set_aside'}: choose another --workdir to start again"
+            )
+        return None
+
+    @property
+    def newest(self) -> Path | None:
+        """The folder of the newest full state on the disk."""
+        with self._reporting():
+            self._states.wait_until_finished()
+        number = self._states.latest_step()
+        return None if number is None else self._workdir / "checkpoints" / str(number)
+
+    def reached_preemption(self) -> bool:
+        """Whether the cluster's scheduler announced an end (through JAX's pre-emption service, as Orbax reads it).
+
+        Processes agree on a number of calls to come, so each must call this equally often.
+        """
+        self._questions += 1
+        return self._states.reached_preemption(self._questions)
+
+    def wait(self) -> None:
+        """Until everything is on the disk."""
+        with self._reporting():
+            self._states.wait_until_finished()
+            self._agents.wait_until_finished()
+
+    def close(self) -> None:
+        """Ends Orbax's threads."""
+        self.wait()
+        self._states.close()
+        self._agents.close()
+
+    def _read(self, number: int, state: Any) -> tuple[Any, Progress]:
+        account = self._states.restore(number, args=ocp.args.Composite(account=ocp.args.JsonRestore())).account
+        if account.pop("crc32") != _crc32(account):
+            raise ValueError("its account is not what was saved")
+        wanted = jax.tree.map(_shape_of_data, state)
+        _refuse_other_shapes(account["shapes"], _shapes(wanted), self._states.directory / str(number))
+        progress = Progress.from_json(account["progress"])
+        restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted))).state
+        damaged = [name for name, x in jax.device_get(_checksums(restored)).items() if x != account["checksums"][name]]
+        if damaged:
+            raise ValueError(f"{damaged[0]} is not what was saved")
+        return jax.tree.map(_wrapped, restored, state), progress
+
+    def _set_aside(self, number: int, error: Exception) -> None:
+        folder = self._workdir / "set_aside"
+        cluster.wait_for_all("a checkpoint is set aside")
+        if cluster.is_main():
+            folder.mkdir(exist_ok=True)
+            _LOG.warning("checkpoint %d cannot be read (%s); moved to %s", number, one_line(error), folder)
+            move(self._states.directory / str(number), folder / f"{number}-{time.time_ns()}")
+        cluster.wait_for_all("a checkpoint was set aside")
+        self._states.reload()
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the disk's errors come as OSError, ValueError or XlaRuntimeError, a save later
+            reason = next((words for words in ("No space left", "File too large") if words in str(error)), None)
+            if not reason and isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
+                raise  # another process is gone
+            raise UserError(
+                f"cannot save to {self._workdir} ({reason or one_line(error)}); earlier checkpoints are intact: "
+                "make room and start again with the same --workdir"
+            ) from error
+
+
+@jax.jit
+def _copy(tree: Any) -> Any:
+    """Keys become their data: only Orbax's default handler of arrays knows them."""
+    return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else jnp.copy(x), tree)
+
+
+def _is_key(x: Any) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _shape_of_data(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    """The shape under which `_copy` saves an array."""
+    return jax.eval_shape(jax.random.key_data, x).update(sharding=x.sharding) if _is_key(x) else x
+
+
+def _wrapped(x: jax.Array, wanted: jax.ShapeDtypeStruct) -> jax.Array:
+    """A saved array as the state has it: data become keys again."""
+    return jax.jit(jax.random.wrap_key_data, out_shardings=wanted.sharding)(x) if _is_key(wanted) else x
+
+
+@jax.jit
+def _checksums(tree: Any) -> dict[str, jax.Array]:
+    """One number per array that changes with any of its bits: a weighted sum modulo 2^32, equal on any devices."""
+
+    def checksum(x: jax.Array) -> jax.Array:
+        words = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
+        return (words * (2 * jnp.arange(words.size, dtype=jnp.uint32) + 1)).sum(dtype=jnp.uint32)
+
+    return {jax.tree_util.keystr(path): checksum(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _crc32(account: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(account, sort_keys=True).encode())
+
+
+def _shapes(tree: Any) -> Shapes:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): f"{x.dtype}{list(x.shape)}" for path, x in leaves}
+
+
+def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
+    names = [name for name in dict.fromkeys([*saved, *wanted]) if saved.get(name) != wanted.get(name)]
+    if names:
+        name, more = names[0], f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise ConfigError(
+            f"{folder} does not fit the config: {name} is {saved.get(name)}, expected {wanted.get(name)}{more}; "
+            "take the change back or choose another --workdir"
+        )
+
+
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    # What is equal on all devices is written once: cut up among them, every piece would be a program to compile.
+    handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
+    ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
+    options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep), cleanup_tmp_directories=True)
+    return ocp.CheckpointManager(absolute(folder), options=options)

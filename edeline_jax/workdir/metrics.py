@@ -1,0 +1,55 @@
+"""Metrics: names and values of one moment, as JSON lines in the run folder, and to wandb where it is wanted."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils.epath import Path
+
+from edeline_jax.config.schema import Wandb
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import Lines
+from edeline_jax.workdir.progress import Progress
+from edeline_jax.workdir.wandb_log import WandbLog
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl`, and hands the same lines to wandb where its mode is not disabled."""
+
+    def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
+        self._path = workdir / "metrics.jsonl"
+        self._lines = Lines(self._path)
+        self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
+
+    def write(self, progress: Progress, updates: tuple[int, int], group: str, values: Mapping[str, float]) -> None:
+        """Writes `group/name` values with the run's counters; `updates` of world model and actor-critic."""
+        line = {
+            "epoch": progress.epoch,
+            "env_steps": progress.env_steps,
+            "wall_time": round(progress.wall_time, 3),
+            "world_model_updates": updates[0],
+            "actor_critic_updates": updates[1],
+            **{f"{group}/{name}": float(value) for name, value in values.items()},
+        }
+        self._append(json.dumps(line))
+        if self._wandb is not None:
+            self._wandb.log(line)
+
+    def flush(self) -> None:
+        """Until what was written can be read in the run's folder."""
+        self._lines.flush()
+
+    def close(self) -> None:
+        """Flushes, and lets wandb finish."""
+        self.flush()
+        if self._wandb is not None:
+            self._wandb.close()
+
+    def _append(self, line: str) -> None:
+        try:
+            self._lines.append(line)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._path}: {error.strerror}; checkpoints are intact: "
+                "make room and start again with the same --workdir"
+            ) from error

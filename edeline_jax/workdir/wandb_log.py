@@ -1,0 +1,83 @@
+"""Metrics to wandb, from a process of its own: whatever becomes of the network, training neither waits nor stops."""
+
+import logging
+import multiprocessing
+import queue
+import secrets
+import signal
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from etils.epath import Path
+
+from edeline_jax.config.schema import Wandb
+from edeline_jax.runtime.errors import one_line
+from edeline_jax.runtime.files import in_bucket
+
+_LOG = logging.getLogger(__name__)
+MOST_LINES_WAITING = 30_000  # what a pipe's semaphore can count
+SECONDS_TO_FINISH = 30.0
+
+
+class WandbLog:
+    """Takes lines at once and hands them to wandb when wandb is ready; a failure costs only the copy.
+
+    The id of wandb's run lies in the run folder, so that a resumed run goes on with it.
+    """
+
+    def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
+        settings = {
+            "project": config.project,
+            "entity": config.entity or None,
+            "name": config.name or None,
+            "group": config.group or None,
+            "mode": config.mode,
+            "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
+            "id": _run_id(workdir),
+            "resume": "allow",
+            "config": dict(resolved),
+        }
+        context = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads in whatever state they are
+        self._lines = context.Queue(MOST_LINES_WAITING)
+        self._lines.cancel_join_thread()  # what wandb did not take shall not keep us from ending
+        self._process = context.Process(target=_work, args=(settings, self._lines), daemon=True)
+        self._process.start()
+
+    def log(self, line: dict[str, float]) -> None:
+        """Never waits; drops the line where too many are waiting already."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            _LOG.debug("wandb is too far behind: a line is dropped")
+
+    def close(self) -> None:
+        """Gives wandb some seconds to send what is left."""
+        try:
+            self._lines.put_nowait(None)
+            self._process.join(SECONDS_TO_FINISH)
+        except queue.Full:
+            pass
+        if self._process.is_alive():
+            _LOG.warning("wandb did not finish within %.0f s; metrics.jsonl is complete", SECONDS_TO_FINISH)
+            self._process.kill()
+
+
+def _work(settings: dict[str, Any], lines: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when it ends
+    try:
+        import wandb
+
+        run = wandb.init(**settings)
+        while (line := lines.get()) is not None:
+            run.log(line)
+        run.finish()
+    except Exception as error:
+        _LOG.warning("wandb failed (%s); metrics go on in metrics.jsonl alone", one_line(error))
+
+
+def _run_id(workdir: Path) -> str:
+    path = workdir / "wandb_id"
+    if not path.exists():
+        path.write_text(secrets.token_hex(4))
+    return path.read_text().strip()

@@ -1,0 +1,126 @@
+"""Agents outside of their runs: files, folders, parts."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edeline_jax.agent.initialization import with_initial_weights
+from edeline_jax.agent.networks import Params, build_agent, init_params
+from edeline_jax.agent.reference import DEAD
+from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
+from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.runtime.errors import UserError
+from tests.golden_data import assert_close, channels_last, config, load, params
+from tests.mutations import mutated
+
+
+def test_a_file_carries_tensors_and_config(tmp_path: Path) -> None:
+    weights = Weights(dict(load("agent")), config())
+    write_weights(tmp_path / "agent.safetensors", weights)
+    back = read_weights(tmp_path / "agent.safetensors")
+    assert back.config == config() and set(back.tensors) == set(weights.tensors)
+    for name, tensor in weights.tensors.items():
+        np.testing.assert_array_equal(back.tensors[name], tensor)
+
+
+def test_a_folder_becomes_a_run_with_an_agent(tmp_path: Path) -> None:
+    write_weights(tmp_path / "run", Weights(dict(load("agent")), config()))
+    for path in (tmp_path / "run", tmp_path / "run" / "agents" / "0"):
+        back = read_weights(path)
+        assert back.config == config()
+        for name, tensor in load("agent").items():
+            np.testing.assert_array_equal(back.tensors[name], np.zeros_like(tensor) if DEAD.match(name) else tensor)
+
+
+def test_a_reference_checkpoint_converts_acts_and_converts_back(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
+    tensors = {name: torch.from_numpy(np.array(x)) for name, x in load("agent").items()}
+    torch.save(tensors, tmp_path / "agent.pt")
+    weights = read_weights(tmp_path / "agent.pt")
+    write_weights(tmp_path / "agent.safetensors", weights._replace(config=config()))
+    write_weights(tmp_path / "back.pt", read_weights(tmp_path / "agent.safetensors"))
+    back = torch.load(tmp_path / "back.pt", weights_only=True)
+    assert set(back) == set(tensors) and all(torch.equal(back[name], x) for name, x in tensors.items())
+
+    modules, converted = load("modules"), to_params(read_weights(tmp_path / "back.pt"), config())
+    network = build_agent(config(), 5).actor_critic
+    obs, lstm = channels_last(modules["ac_obs"]), network.init_state(1)._make((modules["ac_hx"], modules["ac_cx"]))
+    logits, value, _ = network.apply(converted["actor_critic"], obs, lstm)
+    assert_close(logits, modules["ac_logits"])
+    assert_close(value, modules["ac_value"])
+
+
+def empty_params(config: Config) -> Params:
+    """All zeros: other than drawing weights, that needs no compilation."""
+    shapes = jax.eval_shape(functools.partial(init_params, build_agent(config, 5), config), jax.random.key(0))
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def changed_config(**initialization: object):
+    values = to_dict(config())
+    values["initialization"] |= initialization
+    values["agent"]["actor_critic"]["lstm_dim"] = 16
+    return pour(values)
+
+
+def test_parts_are_taken_and_the_rest_stays_fresh(tmp_path: Path) -> None:
+    path = tmp_path / "agent.safetensors"
+    write_weights(path, Weights(dict(load("agent")), config()))
+    ours = changed_config(path_to_ckpt=str(path), load_rew_end_model=False, load_actor_critic=False)
+    begin = empty_params(ours)
+    got = with_initial_weights(begin, ours)
+    mixed, theirs, fresh = (tree["world_model"]["params"] for tree in (got, params(), begin))
+    jax.tree.map(np.testing.assert_array_equal, mixed["denoiser"], theirs["denoiser"])
+    for part in ("recurrent_emb", "rew_end_model", "harmony_s1"):
+        jax.tree.map(np.testing.assert_array_equal, mixed[part], fresh[part])
+    jax.tree.map(np.testing.assert_array_equal, got["actor_critic"], begin["actor_critic"])
+
+
+def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "agent.safetensors"
+    write_weights(path, Weights(dict(load("agent")), config()))
+    ours = changed_config(path_to_ckpt=str(path))
+    begin = empty_params(ours)
+    with pytest.raises(UserError, match=r"actor_critic\.\S+ is \(\d.*\), expected .*load_actor_critic"):
+        with_initial_weights(begin, ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing.pt", "no such file or folder"),
+        ("agent.onnx", "unknown kind"),
+        ("empty", "config.json: cannot be read"),
+    ],
+)
+def test_what_is_no_agent_is_named(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "agent.onnx").write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=message):
+        read_weights(tmp_path / name)
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "agent.safetensors").write_bytes(b"mine")
+    with pytest.raises(UserError, match="exists already"):
+        write_weights(tmp_path / "agent.safetensors", Weights(dict(load("agent")), config()))
+    assert (tmp_path / "agent.safetensors").read_bytes() == b"mine"
+
+
+def test_damaged_exports_are_refused_or_read_whole(tmp_path: Path) -> None:
+    path, rng = tmp_path / "agent.safetensors", np.random.default_rng(0)
+    write_weights(path, Weights(dict(load("agent")), config()))
+    good, refused = path.read_bytes(), 0
+    for _ in range(100):
+        path.write_bytes(mutated(good, rng))
+        try:
+            for name, tensor in read_weights(path).tensors.items():
+                np.testing.assert_array_equal(tensor, load("agent")[name])
+        except UserError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+            refused += 1
+    assert refused > 30

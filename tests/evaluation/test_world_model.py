@@ -1,0 +1,65 @@
+"""What the world model is tested on, with one that follows a known rule."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from edeline_jax.agent.networks import Agent
+from edeline_jax.config import Config, pour
+from edeline_jax.evaluation.games import world_model_test
+from edeline_jax.replay.buffer import Replay, init_replay
+from tests.tiny_config import get_config
+from tests.world_model.rules import Rule, RuleModel, level, show_action
+
+STEPS = 40  # of each episode
+
+
+def config(num_batches: int) -> Config:
+    """Small frames, one segment in a batch."""
+    values = get_config()
+    values.evaluation.num_batches = num_batches
+    values.world_model.training.batch_size = 1
+    plain = pour(values)
+    return dataclasses.replace(plain, env=dataclasses.replace(plain.env, size=4))
+
+
+def replay(actions: np.ndarray) -> Replay:
+    """Eight episodes of actions [8, STEPS], whose frames show the action before; the first one shows a 0."""
+    before = np.concatenate([np.zeros((8, 1), int), actions[:, :-1]], 1)
+    frames = np.broadcast_to(level(before)[..., None], (8, STEPS, 48)).astype(np.uint8)
+    rows = np.array([[(i, 0, STEPS) for i in range(8)]], np.int32)
+    return init_replay(8, STEPS, 48)._replace(
+        frames=frames, actions=actions.astype(np.int32), episodes=rows, num_episodes=np.array([8], np.int32)
+    )
+
+
+def losses(rule: Rule, num_batches: int, actions: np.ndarray) -> dict[str, np.ndarray]:
+    params = {"world_model": {"params": {"harmony_s1": np.float32(0.5), "harmony_s2": np.float32(-0.5)}}}
+    agent = Agent(RuleModel(config(num_batches).agent, rule), None)
+    return jax.device_get(world_model_test(params, replay(actions), jax.random.key(0), agent, config(num_batches)))
+
+
+def show_zero(context: jax.Array, h: jax.Array) -> jax.Array:
+    """Right in the episodes of action 0; 200 levels too dark in the others."""
+    return show_action(context, 0 * h)
+
+
+def test_a_model_that_knows_the_rule() -> None:
+    got = losses(show_action, 3, np.random.default_rng(0).integers(0, 3, (8, STEPS)))
+    assert got["pixel_error_repeat_last"] > 20
+    assert got["pixel_error"] < 0.01 and got["loss_denoising"] < 1e-3
+    # rewards and ends stay undecided between 3 and 2 classes, and no class but the first is ever predicted
+    assert got["loss_rew"] == pytest.approx(np.log(3)) and got["loss_end"] == pytest.approx(np.log(2))
+    s1, s2 = 0.5, -0.5
+    terms = np.log(3) * np.exp(-s1) + np.log(2) + np.log1p(np.exp(s1)) + np.log1p(np.exp(s2))
+    assert got["loss_world_model"] == pytest.approx(terms, abs=2e-3)
+    assert got["confusion_rew"][1, 0] == got["confusion_rew"].sum() == got["confusion_end"][0, 0]
+
+
+def test_means_are_those_over_all_batches() -> None:
+    """Every batch is a single segment: its error is 0 or 200 levels, so the mean counts the wrong ones."""
+    one_action_throughout = np.repeat(np.array([0, 2] * 4)[:, None], STEPS, 1)
+    wrong = losses(show_zero, 64, one_action_throughout)["pixel_error"] / 200 * 64
+    assert wrong == pytest.approx(np.round(wrong), abs=0.05) and 16 < wrong < 48

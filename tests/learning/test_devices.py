@@ -1,0 +1,223 @@
+"""Several devices: equal draws give the single-device update, and what each device draws and sends is as it should be.
+
+Updates go through `shard_map` and through `jax.pmap`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from benchmarks.hlo import collectives
+from edeline_jax.acting.collection import empty_replay
+from edeline_jax.actor_critic.rollout import Trajectory
+from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.config import pour
+from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.programs import build_programs
+from edeline_jax.learning.state import Learner, init_state
+from edeline_jax.learning.updates import (
+    actor_critic_gradients,
+    apply_gradients,
+    total,
+    world_model_batch,
+    world_model_gradients,
+)
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.episode_table import EpisodeTable
+from edeline_jax.replay.segment import Segment, pad
+from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
+from edeline_jax.world_model.loss import LossDraws, draw_loss
+from tests.golden_data import assert_close
+from tests.tiny_config import get_config
+
+CONFIG = pour(get_config())
+AGENT = build_agent(CONFIG, 3)
+D, B, T = 8, 16, CONFIG.segment_length
+FRAME = (20, 20, 3)
+
+
+@pytest.fixture(scope="module")
+def params() -> dict:
+    """Every weight random, so that no gradient hides behind a zero."""
+    params = init_params(AGENT, CONFIG, jax.random.key(0))
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    return tree.unflatten([x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
+
+
+def segments() -> Segment:
+    """Unequal numbers of valid steps per device: a mean of per-device means would be wrong."""
+    rng = np.random.default_rng(0)
+    lengths = np.array([T, T, T, 2, 1, 7, T, 3, 5, T, T, 1, T, 4, T, 2])
+    return pad(
+        jnp.asarray(rng.integers(0, 256, (B, T, *FRAME)), jnp.uint8),
+        jnp.asarray(rng.integers(0, 3, (B, T))),
+        jnp.asarray(rng.integers(-1, 2, (B, T)), jnp.float32),
+        jnp.asarray(rng.random((B, T)) < 0.3),
+        jnp.arange(T) < lengths[:, None],
+    )
+
+
+def trajectory() -> tuple[Trajectory, LSTMState]:
+    rng, steps = np.random.default_rng(1), 5
+    uniform = lambda *shape: jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32)  # noqa: E731
+    dead = jnp.asarray(rng.random((steps, B)) < 0.3)
+    lstm = LSTMState(uniform(B, 8), uniform(B, 8))
+    actions = jnp.asarray(rng.integers(0, 3, (steps, B)))
+    return Trajectory(
+        obs=uniform(steps, B, *FRAME),
+        actions=actions,
+        rewards=uniform(steps, B),
+        ends=dead,
+        truncs=jnp.zeros_like(dead),
+        dead=dead,
+        burn_in=uniform(steps, B, 3, *FRAME),
+        logits=uniform(steps, B, 3),
+        values=uniform(steps, B),
+        bootstraps=uniform(steps, B),
+    ), lstm
+
+
+def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis_name: str | None = AXIS) -> tuple:
+    loss = CONFIG.world_model.loss
+    shares = world_model_gradients(learner.params, AGENT.world_model, batch, draws, loss, axis_name)
+    grads, metrics = total(shares, axis_name)
+    return (*apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), metrics)
+
+
+def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis_name: str | None = AXIS) -> tuple:
+    loss = CONFIG.actor_critic.loss
+    shares = actor_critic_gradients(learner.params, AGENT.actor_critic, stored, lstm, loss, axis_name)
+    grads, metrics = total(shares, axis_name)
+    return (*apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), metrics)
+
+
+def learner_of(params: dict, config) -> Learner:
+    opt_state = make_optimizer(config.optimizer).init(params)
+    clip, adam, decay, schedule = opt_state
+    warm = schedule._replace(count=jnp.asarray(50))  # at count 0 the learning rate is 0, and nothing would move
+    return Learner(params, (clip, adam, decay, warm), jnp.zeros((), jnp.int32))
+
+
+def split(x: jax.Array, axis: int) -> jax.Array:
+    """[..., B, ...] -> [D, ..., B / D, ...], as pmap wants it."""
+    return jnp.stack(jnp.split(x, D, axis))
+
+
+def assert_same_update(start: Learner, single: tuple, many: tuple) -> None:
+    moved = jax.tree.map(lambda a, b: a - b, single[0].params, start.params)
+    assert max(float(jnp.abs(m).max()) for m in jax.tree.leaves(moved)) > 1e-5
+    for name in single[2]:
+        assert_close(many[2][name], single[2][name], 1e-5)
+    assert_close(many[1], single[1], 1e-5)
+    mean_gradients = single[0].opt_state[1].mu
+    jax.tree.map(lambda a, b: assert_close(a, b, 1e-4), many[0].opt_state[1].mu, mean_gradients)
+    # Adam divides gradients by their size, so of those that are nearly zero it shows nothing but the rounding
+    counts = jax.tree.map(lambda g: jnp.abs(g) > 1e-3 * jnp.abs(g).max(), mean_gradients)
+    jax.tree.map(lambda a, b, c: assert_close(a * c, b * c, 1e-5), many[0].params, single[0].params, counts)
+
+
+def test_world_model_update(params: dict) -> None:
+    start, batch = learner_of(params["world_model"], CONFIG.world_model), segments()
+    draws = draw_loss(jax.random.key(2), jax.random.key(3), batch.frames.shape, CONFIG.context, CONFIG.world_model.loss)
+    single = jax.jit(lambda *args: world_model_step(*args, axis_name=None))(start, batch, draws)
+
+    draw_spec = LossDraws(P(), P(None, AXIS), P(None, AXIS), P(None, AXIS))
+    mapped = lift(world_model_step, make_mesh(), (P(), P(AXIS), draw_spec), P(), donate=())
+    assert_same_update(start, single, mapped(start, batch, draws))
+
+    stacked = LossDraws(jnp.stack([draws.start] * D), *(split(x, 1) for x in draws[1:]))
+    many = jax.pmap(world_model_step, AXIS, in_axes=(None, 0, 0))(
+        start, jax.tree.map(lambda x: split(x, 0), batch), stacked
+    )
+    assert_same_update(start, single, jax.tree.map(lambda x: x[0], many))
+
+
+def test_actor_critic_update(params: dict) -> None:
+    start, (stored, lstm) = learner_of(params["actor_critic"], CONFIG.actor_critic), trajectory()
+    single = jax.jit(lambda *args: actor_critic_step(*args, axis_name=None))(start, stored, lstm)
+
+    mapped = lift(actor_critic_step, make_mesh(), (P(), P(None, AXIS), P(AXIS)), P(), donate=())
+    assert_same_update(start, single, mapped(start, stored, lstm))
+
+    shares = jax.tree.map(lambda x: split(x, 1), stored), jax.tree.map(lambda x: split(x, 0), lstm)
+    many = jax.pmap(actor_critic_step, AXIS, in_axes=(None, 0, 0))(start, *shares)
+    assert_same_update(start, single, jax.tree.map(lambda x: x[0], many))
+
+
+def numbered_replay() -> Replay:
+    """Two streams for each device; all pixels of a step in stream i are 10 i + t, its reward is i."""
+    streams, steps = 2 * D, 10
+    numbers = (10 * np.arange(streams)[:, None] + np.arange(steps)).astype(np.uint8)
+    over = np.zeros((streams, steps), bool)
+    starts = np.arange(steps) == np.zeros((streams, 1), int)
+    rewards = np.broadcast_to(np.arange(streams, dtype=np.float32)[:, None], (streams, steps))
+    frames = np.broadcast_to(numbers[..., None, None, None], (streams, steps, *FRAME))
+    table = EpisodeTable(streams, steps, D)
+    table.record(starts)
+    replay = append(
+        init_replay(streams, steps, int(np.prod(FRAME)), D),
+        Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts),
+        0,
+    )
+    episodes, num_episodes = table.arrays()
+    replay = replay._replace(episodes=episodes, num_episodes=num_episodes)
+    return jax.device_put(replay, shardings(make_mesh(), REPLAY_SPEC, replay))
+
+
+def test_every_device_draws_for_itself_from_its_own_streams() -> None:
+    def per_device(key: jax.Array, replay: Replay) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), CONFIG, AXIS)
+        return batch.rewards, batch.mask, draws.noise[0], draws.start[None]
+
+    config_batch = CONFIG.world_model.training.batch_size
+    rewards, mask, noise, start = lift(per_device, make_mesh(), (P(), REPLAY_SPEC), P(AXIS), donate=())(
+        jax.random.key(0), numbered_replay()
+    )
+    own_streams = [set(rewards[i][mask[i]].tolist()) for i in range(config_batch)]
+    per_device_batch = config_batch // D
+    for i, streams in enumerate(own_streams):
+        device = i // per_device_batch
+        assert streams <= {2 * device, 2 * device + 1}, (i, streams)
+    assert len({x.tobytes() for x in np.asarray(noise)}) == config_batch
+    assert len(set(start.tolist())) == 1  # of the whole batch
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, tuple[str, int]]:
+    """HLO of the compiled update programs, the actor-critic's updates in two parts, and the bytes of their parameters.
+
+    They are those of the run on 8 devices in test_train.py, whose compilation is kept.
+    """
+    values = get_config()
+    values.actor_critic.training.grad_acc_steps = 2
+    values.collection.num_steps_total = 150
+    config = pour(values, D)
+    state = jax.eval_shape(lambda key: init_state(AGENT, config, key), jax.random.key(0))
+    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
+    return {
+        name: (
+            program.lower(state, replay).compile().as_text(),
+            4 * sum(x.size for x in jax.tree.leaves(getattr(state, name).params)),
+        )
+        for name, program in build_programs(AGENT, config, make_mesh()).items()
+    }
+
+
+@pytest.mark.parametrize("network", ["world_model", "actor_critic"])
+def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network: str) -> None:
+    text, parameter_bytes = programs[network]
+    sent = [operation for operation in collectives(text) if operation.depth == 1]
+    # XLA may leave it in pieces, and the world model needs counts of its batch beforehand
+    assert {operation.kind for operation in sent} == {"all-reduce"} and len(sent) <= 4
+    assert 0.99 * parameter_bytes < sum(operation.bytes for operation in sent) < parameter_bytes + 200
+
+
+def test_nothing_is_sent_in_imagination(programs: dict) -> None:
+    for text, _ in programs.values():
+        assert {operation.depth for operation in collectives(text)} == {1}
+    assert programs["actor_critic"][0].count(" while(") >= 3  # updates, parts, imagined steps
