@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edeline_jax.config.schema import Optimizer
+from edeline_jax.config.schema import OptimizerConfig
 
 Arrays = dict[str, np.ndarray]
 
 
 def adamw(
-    params: Arrays, gradients: Callable[[Arrays, int], Arrays], num_updates: int, c: Optimizer
+    params: Arrays, gradients: Callable[[Arrays, int], Arrays], num_updates: int, c: OptimizerConfig
 ) -> tuple[Arrays, list[float]]:
     """The parameters after updates 0, 1, ... with `gradients(params, update)`, and the norms before clipping.
 

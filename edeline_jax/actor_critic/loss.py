@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.lambda_returns import lambda_returns
 from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.actor_critic.rollout import Trajectory
-from edeline_jax.config.schema import ActorCriticLoss
+from edeline_jax.config.schema import ActorCriticLossConfig
 from edeline_jax.nn.lstm import LSTMState
 
 
 def actor_critic_loss(
-    params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState, config: ActorCriticLoss
+    params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState, config: ActorCriticLossConfig
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """REINFORCE with a lambda-return baseline, value regression, entropy bonus (EDELINE, section 3.4).
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import Agent
+from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.layers import Linear, zeros
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
@@ -13,7 +13,7 @@ from edeline_jax.nn.lstm import LSTMCell, LSTMState
 class ActorCritic(nn.Module):
     """`(frames, state) -> (logits, value, state)`."""
 
-    config: Agent
+    config: AgentConfig
     num_actions: int
 
     def setup(self) -> None:

@@ -7,7 +7,7 @@ from edeline_jax.agent.networks import Params
 from edeline_jax.agent.reference import from_torch, to_torch
 from edeline_jax.agent.weights import read_weights
 from edeline_jax.config import Config
-from edeline_jax.config.schema import Initialization
+from edeline_jax.config.schema import InitializationConfig
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 
@@ -40,7 +40,7 @@ def _placed_like(old: jax.Array, new: jax.Array) -> jax.Array:
     return jax.make_array_from_callback(old.shape, old.sharding, lambda part: np.asarray(new)[part])
 
 
-def _prefixes(config: Initialization) -> tuple[str, ...]:
+def _prefixes(config: InitializationConfig) -> tuple[str, ...]:
     return tuple(prefix for key, prefixes in PARTS.items() if getattr(config, key) for prefix in prefixes)
 
 

@@ -32,7 +32,7 @@ Probability = Annotated[float, Range(0.0, 1.0, "be a probability, in 0..1")]
 
 
 @dataclass(frozen=True)
-class Env:
+class EnvConfig:
     id: str
     num_envs: Size
     size: Size
@@ -43,7 +43,7 @@ class Env:
 
 
 @dataclass(frozen=True)
-class InnerModel:
+class InnerModelConfig:
     num_steps_conditioning: Few
     cond_channels: Size
     depths: tuple[Few, ...]
@@ -52,14 +52,14 @@ class InnerModel:
 
 
 @dataclass(frozen=True)
-class Denoiser:
+class DenoiserConfig:
     sigma_data: Positive
     sigma_offset_noise: NonNegative
-    inner_model: InnerModel
+    inner_model: InnerModelConfig
 
 
 @dataclass(frozen=True)
-class Mamba:
+class MambaConfig:
     d_model: Size
     n_layers: Few
     d_state: Size
@@ -69,30 +69,30 @@ class Mamba:
 
 
 @dataclass(frozen=True)
-class RecurrentEmb:
+class RecurrentEmbConfig:
     channels: tuple[Size, ...]
     down: tuple[bool, ...]
     cond_channels: Size
-    mamba: Mamba
+    mamba: MambaConfig
 
 
 @dataclass(frozen=True)
-class ActorCritic:
+class ActorCriticNetworkConfig:
     channels: tuple[Size, ...]
     down: tuple[bool, ...]
     lstm_dim: Size
 
 
 @dataclass(frozen=True)
-class Agent:
+class AgentConfig:
     compute_dtype: Annotated[str, Choice(("float32", "bfloat16"))]
-    denoiser: Denoiser
-    recurrent_emb: RecurrentEmb
-    actor_critic: ActorCritic
+    denoiser: DenoiserConfig
+    recurrent_emb: RecurrentEmbConfig
+    actor_critic: ActorCriticNetworkConfig
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class OptimizerConfig:
     lr: Positive
     weight_decay: NonNegative
     eps: Positive
@@ -101,7 +101,7 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class ScheduleConfig:
     start_after_epochs: Natural
     steps_first_epoch: Natural
     steps_per_epoch: Natural
@@ -110,7 +110,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class SigmaDistribution:
+class SigmaDistributionConfig:
     loc: Number
     scale: NonNegative
     sigma_min: Positive
@@ -118,22 +118,22 @@ class SigmaDistribution:
 
 
 @dataclass(frozen=True)
-class WorldModelLoss:
+class WorldModelLossConfig:
     horizon: Size
     num_autoregressive_steps: Annotated[int, Range(0, 64, "not be negative, nor above 64")]
     harmony: bool
-    sigma_distribution: SigmaDistribution
+    sigma_distribution: SigmaDistributionConfig
 
 
 @dataclass(frozen=True)
-class WorldModelTraining:
-    training: Schedule
-    optimizer: Optimizer
-    loss: WorldModelLoss
+class WorldModelConfig:
+    training: ScheduleConfig
+    optimizer: OptimizerConfig
+    loss: WorldModelLossConfig
 
 
 @dataclass(frozen=True)
-class ActorCriticLoss:
+class ActorCriticLossConfig:
     backup_every: Size
     gamma: Probability
     lambda_: Probability
@@ -142,14 +142,14 @@ class ActorCriticLoss:
 
 
 @dataclass(frozen=True)
-class ActorCriticTraining:
-    training: Schedule
-    optimizer: Optimizer
-    loss: ActorCriticLoss
+class ActorCriticConfig:
+    training: ScheduleConfig
+    optimizer: OptimizerConfig
+    loss: ActorCriticLossConfig
 
 
 @dataclass(frozen=True)
-class DiffusionSampler:
+class DiffusionSamplerConfig:
     num_steps_denoising: Size
     sigma_min: Positive
     sigma_max: Positive
@@ -162,29 +162,29 @@ class DiffusionSampler:
 
 
 @dataclass(frozen=True)
-class WorldModelEnv:
+class WorldModelEnvConfig:
     horizon: Count
-    diffusion_sampler: DiffusionSampler
+    diffusion_sampler: DiffusionSamplerConfig
 
 
 @dataclass(frozen=True)
-class FirstEpoch:
+class FirstEpochConfig:
     min: Count
     max: Count
     threshold_rew: Natural
 
 
 @dataclass(frozen=True)
-class Collection:
+class CollectionConfig:
     epsilon: Probability
     num_steps_total: Count
     steps_per_epoch: Count
-    first_epoch: FirstEpoch
+    first_epoch: FirstEpochConfig
     path_to_static_dataset: str
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationConfig:
     every: Count
     num_envs: Size
     num_episodes: Count
@@ -195,7 +195,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Checkpointing:
+class CheckpointingConfig:
     save_state_every: Count
     num_states_to_keep: Count
     save_agent_every: Count
@@ -203,7 +203,7 @@ class Checkpointing:
 
 
 @dataclass(frozen=True)
-class Initialization:
+class InitializationConfig:
     path_to_ckpt: str
     load_denoiser: bool
     load_rew_end_model: bool
@@ -211,14 +211,14 @@ class Initialization:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingConfig:
     should: bool
     model_free: bool
     num_final_epochs: Natural
 
 
 @dataclass(frozen=True)
-class Wandb:
+class WandbConfig:
     mode: Annotated[str, Choice(("disabled", "offline", "online"))]
     project: str
     entity: str
@@ -229,17 +229,17 @@ class Wandb:
 @dataclass(frozen=True)
 class Config:
     seed: Natural
-    env: Env
-    initialization: Initialization
-    training: Training
-    collection: Collection
-    evaluation: Evaluation
-    checkpointing: Checkpointing
-    agent: Agent
-    world_model: WorldModelTraining
-    actor_critic: ActorCriticTraining
-    world_model_env: WorldModelEnv
-    wandb: Wandb
+    env: EnvConfig
+    initialization: InitializationConfig
+    training: TrainingConfig
+    collection: CollectionConfig
+    evaluation: EvaluationConfig
+    checkpointing: CheckpointingConfig
+    agent: AgentConfig
+    world_model: WorldModelConfig
+    actor_critic: ActorCriticConfig
+    world_model_env: WorldModelEnvConfig
+    wandb: WandbConfig
 
     @property
     def context(self) -> int:

@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import optax
 
-from edeline_jax.config.schema import Optimizer
+from edeline_jax.config.schema import OptimizerConfig
 
 # weights of linear, convolution, LSTM and Mamba layers, and the norms inside the Mamba layers; nothing else decays
 DECAYED = re.compile(r"(/(conv_)?kernel|/weight_[ih]h|/mamba/layers_\d+/norm/scale)$")
 
 
-def make_optimizer(config: Optimizer) -> optax.GradientTransformation:
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     """Clip, Adam, decoupled decay (Loshchilov & Hutter 2019), learning rate `lr * min(update / lr_warmup_steps, 1)`."""
     warm_up = optax.linear_schedule(0.0, config.lr, config.lr_warmup_steps) if config.lr_warmup_steps else config.lr
     return optax.chain(

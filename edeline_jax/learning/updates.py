@@ -16,7 +16,7 @@ from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
-from edeline_jax.config.schema import ActorCriticLoss, WorldModelLoss
+from edeline_jax.config.schema import ActorCriticLossConfig, WorldModelLossConfig
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.state import Learner, TrainState
@@ -36,7 +36,12 @@ Gradients = Callable[
 
 
 def world_model_gradients(
-    params: dict, model: WorldModel, batch: Segment, draws: LossDraws, config: WorldModelLoss, axis_name: str | None
+    params: dict,
+    model: WorldModel,
+    batch: Segment,
+    draws: LossDraws,
+    config: WorldModelLossConfig,
+    axis_name: str | None,
 ) -> tuple[dict, Metrics]:
     """This device's share of the batch's gradients and metrics; see `total`."""
     return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, config, axis_name)
@@ -47,7 +52,7 @@ def actor_critic_gradients(
     network: ActorCritic,
     trajectory: Trajectory,
     lstm: LSTMState,
-    config: ActorCriticLoss,
+    config: ActorCriticLossConfig,
     axis_name: str | None,
 ) -> tuple[dict, Metrics]:
     """This device's share of the batch's gradients and metrics; see `total`."""

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import Mamba as MambaConfig
+from edeline_jax.config.schema import MambaConfig
 from edeline_jax.nn.initializers import inverse_softplus_log_uniform, log_arange, symmetric_uniform, uniform_fan_in
 from edeline_jax.nn.layers import Linear, RMSNorm
 from edeline_jax.nn.selective_scan import causal_convolution, selective_scan

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from etils.epath import Path
 from orbax.checkpoint.checkpoint_managers import LatestN
 
-from edeline_jax.config.schema import Checkpointing
+from edeline_jax.config.schema import CheckpointingConfig
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line
 from edeline_jax.runtime.files import absolute, move
@@ -31,7 +31,7 @@ class Checkpoints:
     Saves go on in the background, from a copy on the devices: the next update gives the state's own memory up.
     """
 
-    def __init__(self, workdir: Path, config: Checkpointing):
+    def __init__(self, workdir: Path, config: CheckpointingConfig):
         self._workdir, self._questions = workdir, 0
         self._states = _manager(workdir / "checkpoints", keep=config.num_states_to_keep)
         self._agents = _manager(workdir / "agents", keep=config.num_agents_to_keep)

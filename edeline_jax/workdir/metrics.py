@@ -6,7 +6,7 @@ from typing import Any
 
 from etils.epath import Path
 
-from edeline_jax.config.schema import Wandb
+from edeline_jax.config.schema import WandbConfig
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import Lines
 from edeline_jax.workdir.progress import Progress
@@ -16,7 +16,7 @@ from edeline_jax.workdir.wandb_log import WandbLog
 class MetricsLog:
     """Appends to `metrics.jsonl`, and hands the same lines to wandb where its mode is not disabled."""
 
-    def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
+    def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
         self._path = workdir / "metrics.jsonl"
         self._lines = Lines(self._path)
         self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from edeline_jax.config import Config
-from edeline_jax.config.schema import Schedule
+from edeline_jax.config.schema import ScheduleConfig
 
 
 class Progress(NamedTuple):
@@ -71,7 +71,7 @@ class Progress(NamedTuple):
         return cls(**values)
 
 
-def updates_in_epoch(schedule: Schedule, epoch: int) -> int:
+def updates_in_epoch(schedule: ScheduleConfig, epoch: int) -> int:
     """Updates of one network in epoch 1, 2, ..."""
     if epoch <= schedule.start_after_epochs:
         return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from etils.epath import Path
 
-from edeline_jax.config.schema import Wandb
+from edeline_jax.config.schema import WandbConfig
 from edeline_jax.runtime.errors import one_line
 from edeline_jax.runtime.files import in_bucket
 
@@ -26,7 +26,7 @@ class WandbLog:
     The id of wandb's run lies in the run folder, so that a resumed run goes on with it.
     """
 
-    def __init__(self, workdir: Path, config: Wandb, resolved: Mapping[str, Any]):
+    def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
         settings = {
             "project": config.project,
             "entity": config.entity or None,

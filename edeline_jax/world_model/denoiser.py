@@ -4,8 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import Denoiser as DenoiserConfig
-from edeline_jax.config.schema import InnerModel as InnerModelConfig
+from edeline_jax.config.schema import DenoiserConfig, InnerModelConfig
 from edeline_jax.nn.layers import Conv, FourierFeatures, GroupNorm, Linear
 from edeline_jax.nn.layers import zeros as zero_init
 from edeline_jax.nn.unet import UNet

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import DiffusionSampler, SigmaDistribution
+from edeline_jax.config.schema import DiffusionSamplerConfig, SigmaDistributionConfig
 
 Denoise = Callable[
     [jax.Array, jax.Array], jax.Array
@@ -39,13 +39,13 @@ def conditioners(sigma: jax.Array, sigma_data: float, sigma_offset_noise: float)
     )
 
 
-def sample_sigma(key: jax.Array, shape: tuple[int, ...], distribution: SigmaDistribution) -> jax.Array:
+def sample_sigma(key: jax.Array, shape: tuple[int, ...], distribution: SigmaDistributionConfig) -> jax.Array:
     """ln sigma ~ N(loc, scale^2), clipped to [sigma_min, sigma_max]. The key is consumed."""
     sigma = jnp.exp(distribution.loc + distribution.scale * jax.random.normal(key, shape))
     return jnp.clip(sigma, distribution.sigma_min, distribution.sigma_max)
 
 
-def karras_sigmas(sampler: DiffusionSampler) -> jax.Array:
+def karras_sigmas(sampler: DiffusionSamplerConfig) -> jax.Array:
     """The noise levels of a denoising, from sigma_max down to sigma_min, then 0 (EDM, eq. 5); [num_steps + 1]."""
     ramp = jnp.linspace(0, 1, sampler.num_steps_denoising)
     low, high = sampler.sigma_min ** (1 / sampler.rho), sampler.sigma_max ** (1 / sampler.rho)
@@ -53,7 +53,7 @@ def karras_sigmas(sampler: DiffusionSampler) -> jax.Array:
 
 
 def sample(
-    denoise: Denoise, x: jax.Array, sampler: DiffusionSampler, churn_noise: jax.Array | None = None
+    denoise: Denoise, x: jax.Array, sampler: DiffusionSamplerConfig, churn_noise: jax.Array | None = None
 ) -> jax.Array:
     """Denoises x ~ N(0, 1) into an image (EDM, algorithm 2).
 
@@ -86,7 +86,7 @@ def sample_step(
     next_sigma: jax.Array,
     is_last: jax.Array,
     noise: jax.Array | None,
-    sampler: DiffusionSampler,
+    sampler: DiffusionSamplerConfig,
 ) -> jax.Array:
     """One step of `sample`, from noise level `sigma` [] to `next_sigma` []; `is_last` [] where that is 0."""
     sigma_hat = sigma

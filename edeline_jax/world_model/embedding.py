@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import RecurrentEmb as RecurrentEmbConfig
+from edeline_jax.config.schema import RecurrentEmbConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.layers import Linear, RMSNorm
 from edeline_jax.nn.mamba import Mamba, MambaCache

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import WorldModelEnv
+from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.mamba import MambaCache
 from edeline_jax.nn.restart import replace_rows
@@ -38,7 +38,7 @@ class StepDraws(NamedTuple):
     churn: jax.Array | None  # [num_steps_denoising, B, H, W, C]; None without churn
 
 
-def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: WorldModelEnv) -> StepDraws:
+def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: WorldModelEnvConfig) -> StepDraws:
     """Draws for one step of frames of shape [H, W, C]. The key is consumed."""
     sampler, shape = config.diffusion_sampler, (batch, *frame_shape)
     reward_key, end_key, x_key, churn_key = jax.random.split(key, 4)
@@ -69,7 +69,7 @@ def step(
     action: jax.Array,
     draws: StepDraws,
     start: Segment,
-    config: WorldModelEnv,
+    config: WorldModelEnvConfig,
 ) -> tuple[ImaginationState, Outcome]:
     """Imagines one step; environments that end or reach the horizon go on from `start`.
 
@@ -96,7 +96,7 @@ def step(
 
 
 def imagine_frame(
-    params: dict, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnv
+    params: dict, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
 ) -> jax.Array:
     """The frame that follows `context` [B, L, H, W, C] given h [B, D]: denoised and quantised, [B, H, W, C]."""
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edeline_jax.config.schema import WorldModelLoss
+from edeline_jax.config.schema import WorldModelLossConfig
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS
@@ -32,7 +32,7 @@ class LossDraws(NamedTuple):
 
 
 def draw_loss(
-    shared_key: jax.Array, key: jax.Array, frames_shape: tuple[int, ...], context: int, config: WorldModelLoss
+    shared_key: jax.Array, key: jax.Array, frames_shape: tuple[int, ...], context: int, config: WorldModelLossConfig
 ) -> LossDraws:
     """Draws for frames of shape [B, T, H, W, C]. Both keys are consumed; `shared_key` must be equal on all devices."""
     B, T, H, W, C = frames_shape
@@ -47,7 +47,12 @@ def draw_loss(
 
 
 def world_model_loss(
-    params: dict, model: WorldModel, batch: Segment, draws: LossDraws, config: WorldModelLoss, axis_name: str | None
+    params: dict,
+    model: WorldModel,
+    batch: Segment,
+    draws: LossDraws,
+    config: WorldModelLossConfig,
+    axis_name: str | None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """This device's share of the loss, and of its metrics.
 

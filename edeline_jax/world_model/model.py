@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import Agent
+from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
@@ -14,7 +14,7 @@ from edeline_jax.world_model.heads import RewEndModel
 class WorldModel(nn.Module):
     """Memory, heads, denoiser, and the two harmonizers s1, s2 (EDELINE, section 3.3)."""
 
-    config: Agent
+    config: AgentConfig
     num_actions: int
 
     def setup(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
-from edeline_jax.config.schema import Checkpointing
+from edeline_jax.config.schema import CheckpointingConfig
 from edeline_jax.learning.state import TrainState, init_state
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.workdir.checkpoints import Checkpoints
@@ -24,7 +24,7 @@ from tests.runs import ROOT, environment
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
-KEEP = Checkpointing(save_state_every=1, num_states_to_keep=2, save_agent_every=1, num_agents_to_keep=2)
+KEEP = CheckpointingConfig(save_state_every=1, num_states_to_keep=2, save_agent_every=1, num_agents_to_keep=2)
 
 
 @functools.cache

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.config.schema import DiffusionSampler, SigmaDistribution
+from edeline_jax.config.schema import DiffusionSamplerConfig, SigmaDistributionConfig
 from edeline_jax.replay.frame import quantize, to_float, to_uint8
 from edeline_jax.world_model.edm import karras_sigmas, sample, sample_sigma
 
-SAMPLER = DiffusionSampler(4, 2e-3, 5.0, 7.0, order=1, s_churn=0.0, s_tmin=0.01, s_tmax=2.0, s_noise=1.0)
+SAMPLER = DiffusionSamplerConfig(4, 2e-3, 5.0, 7.0, order=1, s_churn=0.0, s_tmin=0.01, s_tmax=2.0, s_noise=1.0)
 SHAPE = (2, 3, 3, 1)
 
 
@@ -95,7 +95,7 @@ def test_churn_raises_sigma_where_it_may_and_adds_matching_noise() -> None:
 
 
 def test_training_noise_is_log_normal_and_clipped() -> None:
-    distribution = SigmaDistribution(loc=-0.4, scale=1.2, sigma_min=0.05, sigma_max=3.0)
+    distribution = SigmaDistributionConfig(loc=-0.4, scale=1.2, sigma_min=0.05, sigma_max=3.0)
     sigma = np.asarray(sample_sigma(jax.random.key(2), (100_000,), distribution))
     assert sigma.min() == np.float32(0.05) and sigma.max() == np.float32(3.0)
     inside = np.log(sigma[(sigma > 0.05) & (sigma < 3.0)])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edeline_jax.actor_critic.network import ActorCritic
-from edeline_jax.config.schema import DiffusionSampler
+from edeline_jax.config.schema import DiffusionSamplerConfig
 from edeline_jax.nn.layers import AdaGroupNorm, CrossAttention, ResBlock, SelfAttention
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.mamba import Mamba, Mixer
@@ -47,8 +47,8 @@ def levels(actual: jax.Array, expected: np.ndarray) -> np.ndarray:
     return np.abs(np.asarray(actual) - expected) * 255 / 2
 
 
-def sampler_config(steps: int, rho: float, order: int, sigma_max: float) -> DiffusionSampler:
-    return DiffusionSampler(steps, 2e-3, sigma_max, rho, order, s_churn=0.0, s_tmin=0.0, s_tmax=1e6, s_noise=1.0)
+def sampler_config(steps: int, rho: float, order: int, sigma_max: float) -> DiffusionSamplerConfig:
+    return DiffusionSamplerConfig(steps, 2e-3, sigma_max, rho, order, s_churn=0.0, s_tmin=0.0, s_tmax=1e6, s_noise=1.0)
 
 
 def test_conditioners() -> None:
