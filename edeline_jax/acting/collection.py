@@ -11,6 +11,7 @@ from edeline_jax.acting.scoreboard import Game
 from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, make_env
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
 from edeline_jax.replay.chunk import Chunk, filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
@@ -77,7 +78,7 @@ class ReplayKeeper:
 
 
 def collect(
-    player: Player, keeper: ReplayKeeper, params: dict, replay: Replay, num_steps: int
+    player: Player, keeper: ReplayKeeper, params: Params, replay: Replay, num_steps: int
 ) -> tuple[Replay, list[Game]]:
     """Collects at least `num_steps` environment steps, spread evenly over the environments of all processes.
 

@@ -10,6 +10,7 @@ from edeline_jax.acting.scoreboard import Game, Scoreboard
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.envs.vector import Transition, VectorEnv
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.frame import to_float
 
@@ -44,7 +45,7 @@ class Player:
         self._fresh = np.ones(n, bool)
         self._scoreboard = Scoreboard(n)
 
-    def step(self, params: dict) -> Play:
+    def step(self, params: Params) -> Play:
         """Plays one step everywhere with the given actor-critic parameters."""
         key = jax.random.fold_in(self._key, self._steps)
         self._steps += 1
@@ -70,7 +71,7 @@ def stack(plays: list[Play]) -> Chunk:
 
 @jax.jit(static_argnums=1)
 def _choose(
-    params: dict,
+    params: Params,
     network: ActorCritic,
     frames: jax.Array,
     lstm: LSTMState,

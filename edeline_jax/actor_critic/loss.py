@@ -8,10 +8,11 @@ from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.config.schema import ActorCriticLossConfig
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
 
 
 def actor_critic_loss(
-    params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState, config: ActorCriticLossConfig
+    params: Params, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState, config: ActorCriticLossConfig
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """REINFORCE with a lambda-return baseline, value regression, entropy bonus (EDELINE, section 3.4).
 
@@ -44,7 +45,9 @@ def actor_critic_loss(
     }
 
 
-def _replay(params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState) -> tuple[jax.Array, jax.Array]:
+def _replay(
+    params: Params, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState
+) -> tuple[jax.Array, jax.Array]:
     """Logits [T, B, A] and values [T, B] of a trajectory, with gradient, burn-ins at restarts included."""
     T, B = trajectory.actions.shape
     frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
@@ -60,7 +63,7 @@ def _replay(params: dict, network: ActorCritic, trajectory: Trajectory, lstm: LS
     return jax.lax.scan(step, lstm, (features, trajectory.dead, fresh))[1]
 
 
-def _burn_ins(params: dict, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
+def _burn_ins(params: Params, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
     """The LSTM states [T, B, D] after the burn-ins on frames [T, B, K, ...]; only those where `dead` [T, B] matter.
 
     A horizon as long as the rollout restarts every environment about once: room for two restarts each makes one

@@ -8,6 +8,7 @@ from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.layers import Linear, zeros
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
+from edeline_jax.nn.params import Params
 
 
 class ActorCritic(nn.Module):
@@ -43,7 +44,7 @@ class ActorCritic(nn.Module):
         return LSTMState(zero, zero)
 
 
-def burn_in(params: dict, network: ActorCritic, frames: jax.Array) -> LSTMState:
+def burn_in(params: Params, network: ActorCritic, frames: jax.Array) -> LSTMState:
     """The LSTM state after frames [B, K, H, W, C], from zeros; K may be 0."""
     B, K = frames.shape[:2]
     state = network.init_state(B)

@@ -13,6 +13,7 @@ import numpy as np
 from edeline_jax.actor_critic.network import ActorCritic, burn_in
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
 
 EnvStep = Callable[[Any, jax.Array, Any], tuple[Any, Outcome]]  # (state, action [B], draws) -> (state, outcome)
@@ -62,7 +63,7 @@ class Trajectory(NamedTuple):
 
 
 def rollout(
-    params: dict,
+    params: Params,
     network: ActorCritic,
     env_step: EnvStep,
     state: RolloutState,
@@ -107,7 +108,7 @@ def host_scan(step: Callable, state: Any, xs: Any) -> tuple[Any, Any]:
 
 @jax.jit(static_argnums=1)
 def act(
-    params: dict, network: ActorCritic, obs: jax.Array, lstm: LSTMState, gumbel: jax.Array
+    params: Params, network: ActorCritic, obs: jax.Array, lstm: LSTMState, gumbel: jax.Array
 ) -> tuple[jax.Array, jax.Array, LSTMState, jax.Array]:
     """One forward pass of the policy and a sampled action.
 
@@ -119,7 +120,7 @@ def act(
 
 @jax.jit(static_argnums=1)
 def close(
-    params: dict, network: ActorCritic, lstm: LSTMState, outcome: Outcome
+    params: Params, network: ActorCritic, lstm: LSTMState, outcome: Outcome
 ) -> tuple[LSTMState, jax.Array, jax.Array]:
     """Ends a step.
 

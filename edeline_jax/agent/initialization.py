@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from edeline_jax.agent.networks import Params
 from edeline_jax.agent.reference import from_torch, to_torch
 from edeline_jax.agent.weights import read_weights
 from edeline_jax.config import Config
 from edeline_jax.config.schema import InitializationConfig
+from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 

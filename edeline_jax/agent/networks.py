@@ -1,15 +1,14 @@
 """The networks of an agent and their parameters."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.config import Config
+from edeline_jax.nn.params import Params
 from edeline_jax.world_model.model import WorldModel
-
-Params = dict[str, Any]  # {"world_model": ..., "actor_critic": ...}, each as Flax's `init` returns it
 
 
 class Agent(NamedTuple):
@@ -34,9 +33,3 @@ def init_params(agent: Agent, config: Config, key: jax.Array) -> Params:
         "world_model": agent.world_model.init(world_model_key, frames, actions),
         "actor_critic": agent.actor_critic.init(actor_critic_key, frames[:, 0], lstm),
     }
-
-
-def count_params(params: Params) -> int:
-    """The number of trained parameters: all but the fixed Fourier weights."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return sum(leaf.size for path, leaf in leaves if "noise_emb" not in jax.tree_util.keystr(path))

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.agent.networks import Params, build_agent, init_params
+from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.config import Config
+from edeline_jax.nn.params import Params
 
 # our path -> the reference's name, applied in order
 RENAMES = (

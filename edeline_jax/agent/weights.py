@@ -18,9 +18,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils.epath import Path
 
-from edeline_jax.agent.networks import Params
 from edeline_jax.agent.reference import from_torch, to_torch
 from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import absolute, in_bucket, write_json, writing
 from edeline_jax.workdir.folder import CONFIG, read_config

@@ -8,6 +8,7 @@ import numpy as np
 
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.frame import to_uint8
 from edeline_jax.replay.sampling import Step, cut
@@ -16,7 +17,9 @@ from edeline_jax.world_model.prediction import predict_sequence
 NUM_IMAGINED = 16  # frames of a film after its context
 
 
-def shoot(params: dict, replay: Replay, key: jax.Array, agent: Agent, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def shoot(
+    params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
     """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the given ones in both.
 
     The place is where most changes from frame to frame, so that there is something to see.
@@ -46,7 +49,7 @@ def _liveliest(replay: Replay, length: int) -> Step:
 
 @functools.partial(jax.jit, static_argnums=(4, 5, 6))
 def _shoot(
-    params: dict, replay: Replay, step: Step, key: jax.Array, agent: Agent, config: Config, length: int
+    params: Params, replay: Replay, step: Step, key: jax.Array, agent: Agent, config: Config, length: int
 ) -> tuple[jax.Array, jax.Array]:
     segment = cut(replay, step, step.t, (config.env.size, config.env.size, 3), length)
     imagined = predict_sequence(params, agent.world_model, segment, key, config.world_model_env)

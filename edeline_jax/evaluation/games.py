@@ -8,8 +8,9 @@ import numpy as np
 
 from edeline_jax.acting.player import Play, Player, stack
 from edeline_jax.acting.scoreboard import Game
-from edeline_jax.agent.networks import Agent, Params
+from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay, append, init_replay
 from edeline_jax.replay.chunk import filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
@@ -26,7 +27,7 @@ class Test(NamedTuple):
 
 
 def play_games(
-    player: Player, params: dict, num_games: int, num_steps_replay: int, between: Callable[[], None]
+    player: Player, params: Params, num_games: int, num_steps_replay: int, between: Callable[[], None]
 ) -> Test:
     """Plays `num_games` from fresh starts; `between` is called before every step and may raise to end it.
 

@@ -1,6 +1,6 @@
 """What an update changes."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +8,10 @@ import optax
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.actor_critic.rollout import RolloutState
-from edeline_jax.agent.networks import Agent, Params, init_params
+from edeline_jax.agent.networks import Agent, init_params
 from edeline_jax.config import Config
 from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.nn.params import Params
 from edeline_jax.runtime.devices import AXIS
 from edeline_jax.world_model.imagination import ImaginationState
 
@@ -18,7 +19,7 @@ from edeline_jax.world_model.imagination import ImaginationState
 class Learner(NamedTuple):
     """One network in training."""
 
-    params: dict[str, Any]
+    params: Params
     opt_state: optax.OptState
     updates: jax.Array  # int32 [], done so far
 
@@ -78,5 +79,5 @@ def empty_rollout(agent: Agent, config: Config) -> RolloutState:
     )
 
 
-def _learner(params: dict[str, Any], optimizer: optax.GradientTransformation) -> Learner:
+def _learner(params: Params, optimizer: optax.GradientTransformation) -> Learner:
     return Learner(params, optimizer.init(params), jnp.zeros((), jnp.int32))

@@ -21,6 +21,7 @@ from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import sample_segments, sample_starts
 from edeline_jax.replay.segment import Segment
@@ -36,25 +37,25 @@ Gradients = Callable[
 
 
 def world_model_gradients(
-    params: dict,
+    params: Params,
     model: WorldModel,
     batch: Segment,
     draws: LossDraws,
     config: WorldModelLossConfig,
     axis_name: str | None,
-) -> tuple[dict, Metrics]:
+) -> tuple[Params, Metrics]:
     """This device's share of the batch's gradients and metrics; see `total`."""
     return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, config, axis_name)
 
 
 def actor_critic_gradients(
-    params: dict,
+    params: Params,
     network: ActorCritic,
     trajectory: Trajectory,
     lstm: LSTMState,
     config: ActorCriticLossConfig,
     axis_name: str | None,
-) -> tuple[dict, Metrics]:
+) -> tuple[Params, Metrics]:
     """This device's share of the batch's gradients and metrics; see `total`."""
     means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, config)
     return means if axis_name is None else jax.tree.map(lambda x: x / jax.lax.axis_size(axis_name), means)
@@ -66,7 +67,7 @@ def total(shares: Any, axis_name: str | None) -> Any:
 
 
 def apply_gradients(
-    learner: Learner, grads: dict, optimizer: optax.GradientTransformation
+    learner: Learner, grads: Params, optimizer: optax.GradientTransformation
 ) -> tuple[Learner, jax.Array]:
     """One optimizer step; also returns the global norm of the gradients before clipping."""
     changes, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
@@ -81,7 +82,7 @@ def train_world_model(
     c, optimizer = config.world_model, make_optimizer(config.world_model.optimizer)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
-        def gradients(carry: None, part: jax.Array) -> tuple[None, tuple[dict, Metrics]]:
+        def gradients(carry: None, part: jax.Array) -> tuple[None, tuple[Params, Metrics]]:
             batch, draws = world_model_batch(state.key, replay, learner.updates, part, config, axis_name)
             return carry, world_model_gradients(learner.params, agent.world_model, batch, draws, c.loss, axis_name)
 
@@ -117,7 +118,7 @@ def train_actor_critic(
     def update(carry: tuple[Learner, RolloutState]) -> tuple[tuple[Learner, RolloutState], Metrics]:
         learner, begin = carry
 
-        def gradients(begin: RolloutState, part: jax.Array) -> tuple[RolloutState, tuple[dict, Metrics]]:
+        def gradients(begin: RolloutState, part: jax.Array) -> tuple[RolloutState, tuple[Params, Metrics]]:
             _, key = _keys(state.key, 1, learner.updates, part, axis_name)
             begin = jax.lax.cond(learner.updates + part > 0, lambda: begin, lambda: fresh(key))
             end, trajectory = imagine(learner.params, world_model_params, replay, begin, key, agent, config, axis_name)
@@ -138,7 +139,7 @@ def train_actor_critic(
 
 
 def begin_imagining(
-    params: dict, replay: Replay, key: jax.Array, agent: Agent, config: Config, axis_name: str | None
+    params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config, axis_name: str | None
 ) -> RolloutState:
     """The very first starts: the memory is burnt in, the LSTM begins from zeros."""
     batch_size = _share(config.actor_critic.training.batch_size, axis_name)
@@ -149,8 +150,8 @@ def begin_imagining(
 
 
 def imagine(
-    params: dict,
-    world_model_params: dict,
+    params: Params,
+    world_model_params: Params,
     replay: Replay,
     begin: RolloutState,
     key: jax.Array,

@@ -7,8 +7,8 @@ import numpy as np
 from etils.epath import Path
 from jax.sharding import Mesh
 
-from edeline_jax.agent.networks import Params, count_params
 from edeline_jax.config import Config
+from edeline_jax.nn.params import Params, count_params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.workdir.progress import Progress, updates_in_epoch
 

@@ -22,7 +22,7 @@ from edeline_jax.acting.player import Player
 from edeline_jax.acting.recorded import load_replay, open_static_dataset, replay_shapes
 from edeline_jax.acting.scoreboard import Game, summarize_games
 from edeline_jax.agent.initialization import with_initial_weights
-from edeline_jax.agent.networks import Params, build_agent
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, to_dict
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import VectorEnv, count_actions
@@ -31,6 +31,7 @@ from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.capacity import check_capacity

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.mamba import MambaCache
+from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
 from edeline_jax.replay.frame import quantize
 from edeline_jax.replay.segment import Segment
@@ -51,7 +52,7 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
     )
 
 
-def reset(params: dict, model: WorldModel, start: Segment) -> ImaginationState:
+def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState:
     """Environments that stand at the newest frame of each start.
 
     The memory is burnt in on the steps before it, in one parallel call.
@@ -63,7 +64,7 @@ def reset(params: dict, model: WorldModel, start: Segment) -> ImaginationState:
 
 
 def step(
-    params: dict,
+    params: Params,
     model: WorldModel,
     state: ImaginationState,
     action: jax.Array,
@@ -96,7 +97,7 @@ def step(
 
 
 def imagine_frame(
-    params: dict, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
+    params: Params, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
 ) -> jax.Array:
     """The frame that follows `context` [B, L, H, W, C] given h [B, D]: denoised and quantised, [B, H, W, C]."""
 
@@ -107,7 +108,7 @@ def imagine_frame(
 
 
 def _restart(
-    params: dict, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
+    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
 ) -> ImaginationState:
     def restart(index: jax.Array) -> ImaginationState:
         return reset(params, model, jax.tree.map(lambda x: x[index], start))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from edeline_jax.config.schema import WorldModelLossConfig
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS
@@ -47,7 +48,7 @@ def draw_loss(
 
 
 def world_model_loss(
-    params: dict,
+    params: Params,
     model: WorldModel,
     batch: Segment,
     draws: LossDraws,
@@ -86,7 +87,7 @@ def world_model_loss(
 
 
 def _denoising_loss(
-    params: dict, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, axis_name: str | None
+    params: Params, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, axis_name: str | None
 ) -> jax.Array:
     """Mean over passes of the denoising error.
 
@@ -111,7 +112,7 @@ def _denoising_loss(
 
 
 def _harmonize(
-    params: dict, loss_rew: jax.Array, loss_obs: jax.Array, loss_end: jax.Array, harmony: bool, axis_name: str | None
+    params: Params, loss_rew: jax.Array, loss_obs: jax.Array, loss_end: jax.Array, harmony: bool, axis_name: str | None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     if not harmony:
         return loss_rew + loss_obs + loss_end, {}

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import WorldModelEnvConfig
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.imagination import draw_step, imagine_frame, reset
 from edeline_jax.world_model.model import WorldModel
 
 
 def predict_sequence(
-    params: dict, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnvConfig
+    params: Params, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnvConfig
 ) -> jax.Array:
     """Imagines a recorded segment again: its first L frames are given, and all its actions.
 
@@ -41,7 +42,7 @@ def predict_sequence(
 
 
 def one_step_errors(
-    params: dict, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnvConfig
+    params: Params, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnvConfig
 ) -> tuple[jax.Array, jax.Array]:
     """Root mean square pixel error of the next frame, in levels of 0..255.
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from configs.atari import get_config
-from edeline_jax.agent.networks import build_agent, count_params, init_params
+from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.agent.reference import DEAD, from_torch, to_torch
 from edeline_jax.config import pour
+from edeline_jax.nn.params import count_params
 from tests.golden_data import FOLDER, config, load, params
 
 

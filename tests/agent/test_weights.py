@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from edeline_jax.agent.initialization import with_initial_weights
-from edeline_jax.agent.networks import Params, build_agent, init_params
+from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.agent.reference import DEAD
 from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
 from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError
 from tests.golden_data import assert_close, channels_last, config, load, params
 from tests.mutations import mutated
