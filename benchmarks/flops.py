@@ -34,7 +34,7 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
     params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
     step = imagined_step_flops(agent, config, params["world_model"])
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
-    B, frame = config.actor_critic.training.batch_size, (config.env.size, config.env.size, 3)
+    B, frame = config.actor_critic.training.batch_size, config.frame_shape
     lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
     policy = count(
         lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
@@ -53,9 +53,9 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
 def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     """Loss and gradients on one batch."""
-    B, T, size = 1, config.segment_length, config.env.size
+    B, T, frame = 1, config.segment_length, config.frame_shape
     batch = Segment(
-        _floats(B, T, size, size, 3), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
+        _floats(B, T, *frame), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
     )
     key = jax.random.key(0)
     loss = config.world_model.loss
@@ -72,13 +72,13 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
 def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
     """Memory, heads, and the denoiser as often as the sampler calls it."""
     model, sampler = agent.world_model, config.world_model_env.diffusion_sampler
-    B, L, size = config.actor_critic.training.batch_size, config.context, config.env.size
+    B, L, frame = config.actor_critic.training.batch_size, config.context, config.frame_shape
     h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
     caches = jax.eval_shape(lambda: model.init_cache(B))
     embed = count(
         lambda params, frame, action, caches: model.apply(params, frame, action, caches, method="embed"),
         params,
-        _floats(B, 1, size, size, 3),
+        _floats(B, 1, *frame),
         _ints(B, 1),
         caches,
     )
@@ -86,8 +86,8 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
     denoise = count(
         lambda params, context, noisy, sigma, h: model.apply(params, context, noisy, sigma, h, method="denoise"),
         params,
-        _floats(B, L, size, size, 3),
-        _floats(B, size, size, 3),
+        _floats(B, L, *frame),
+        _floats(B, *frame),
         _floats(B),
         h,
     )
@@ -97,7 +97,7 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
 
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
     """Loss and gradients on one stored trajectory without restarts; the recurrent part, a loop, is counted per step."""
-    network, c, frame = agent.actor_critic, config.actor_critic, (config.env.size, config.env.size, 3)
+    network, c, frame = agent.actor_critic, config.actor_critic, config.frame_shape
     T, B = c.loss.backup_every, 1
     flags, scalars, lstm = _floats(T, B, dtype=bool), _floats(T, B), jax.eval_shape(lambda: network.init_state(B))
     logits, burn_in = _floats(T, B, network.num_actions), _floats(T, B, 0, *frame)

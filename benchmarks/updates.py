@@ -98,7 +98,7 @@ def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> 
 def imagined_step(work: Workload) -> float:
     """Median seconds of one step of all imagined environments, none of which restarts."""
     config, model = work.config, work.agent.world_model
-    batch, shape = config.actor_critic.training.batch_size, (config.env.size, config.env.size, 3)
+    batch, shape = config.actor_critic.training.batch_size, config.frame_shape
     start = jax.jit(lambda key: sample_starts(work.replay, key, shape, batch, config.context))(jax.random.key(0))
 
     def step(params: dict, state: Any, key: jax.Array) -> Any:

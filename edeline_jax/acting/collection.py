@@ -1,6 +1,7 @@
 """Collection: the policy's experience goes into the replay, and into the journal of the run."""
 
 import functools
+import math
 
 import jax
 import numpy as np
@@ -110,6 +111,6 @@ def steps_per_env(config: Config) -> int:
 
 def empty_replay(config: Config, mesh: Mesh) -> Replay:
     """The run's replay, zeros spread over the mesh."""
-    num_envs, num_steps, frame_size = config.env.num_envs, steps_per_env(config), 3 * config.env.size**2
+    num_envs, num_steps, frame_size = config.env.num_envs, steps_per_env(config), math.prod(config.frame_shape)
     init = functools.partial(init_replay, num_envs, num_steps, frame_size, mesh.size)
     return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()

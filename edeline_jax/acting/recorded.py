@@ -21,7 +21,7 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
     """
     dataset = open_dataset(to_path(config.collection.path_to_static_dataset))
     size = config.env.size
-    if dataset.frame_shape != (size, size, 3):
+    if dataset.frame_shape != config.frame_shape:
         raise ConfigError(f"config.env.size: {size}, but the frames of {dataset.folder} are {dataset.frame_shape}")
     if config.env.id != "none" and count_actions(config.env.id, size) != dataset.num_actions:
         raise ConfigError(

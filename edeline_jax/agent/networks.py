@@ -26,7 +26,7 @@ def build_agent(config: Config, num_actions: int) -> Agent:
 def init_params(agent: Agent, config: Config, key: jax.Array) -> Params:
     """Fresh float32 parameters. The key is consumed."""
     world_model_key, actor_critic_key = jax.random.split(key)
-    frames = jnp.zeros((1, config.context + 1, config.env.size, config.env.size, 3))
+    frames = jnp.zeros((1, config.context + 1, *config.frame_shape))
     actions = jnp.zeros((1, config.context + 1), jnp.int32)
     lstm = agent.actor_critic.init_state(1)
     return {

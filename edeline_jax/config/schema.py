@@ -242,6 +242,11 @@ class Config:
     wandb: WandbConfig
 
     @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of a frame."""
+        return self.env.size, self.env.size, 3
+
+    @property
     def context(self) -> int:
         """L, the number of past frames that the denoiser is conditioned on."""
         return self.agent.denoiser.inner_model.num_steps_conditioning

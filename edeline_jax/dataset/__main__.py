@@ -87,13 +87,12 @@ def export(run: Path, folder: Path) -> None:
     from edeline_jax.envs import count_actions
     from edeline_jax.workdir.folder import read_config
 
-    env = pour(read_config(run)).env
+    config = pour(read_config(run))
     chunks = files(run / "replay") if (run / "replay").is_dir() else []
     if not chunks:
         raise DatasetError(f"{run / 'replay'}: the run has collected nothing")
-    frame_shape = (env.size, env.size, 3)
-    writer = DatasetWriter(folder, frame_shape, count_actions(env.id, env.size))
-    journal = Journal(run / "replay", env.num_envs, frame_shape)
+    writer = DatasetWriter(folder, config.frame_shape, count_actions(config.env.id, config.env.size))
+    journal = Journal(run / "replay", config.env.num_envs, config.frame_shape)
     for number, episode in tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None):
         writer.add(episode, number)
     writer.close()

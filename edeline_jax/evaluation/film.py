@@ -51,7 +51,7 @@ def _liveliest(replay: Replay, length: int) -> Step:
 def _shoot(
     params: Params, replay: Replay, step: Step, key: jax.Array, agent: Agent, config: Config, length: int
 ) -> tuple[jax.Array, jax.Array]:
-    segment = cut(replay, step, step.t, (config.env.size, config.env.size, 3), length)
+    segment = cut(replay, step, step.t, config.frame_shape, length)
     imagined = predict_sequence(params, agent.world_model, segment, key, config.world_model_env)
     context = segment.frames[:, : config.context]
     return to_uint8(segment.frames[0]), to_uint8(jnp.concatenate([context, imagined], 1)[0])

@@ -69,7 +69,7 @@ def world_model_test(
 
     Means over `evaluation.num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
     """
-    c, shape = config.world_model, (config.env.size, config.env.size, 3)
+    c, shape = config.world_model, config.frame_shape
 
     def losses(key: jax.Array) -> dict[str, jax.Array]:
         keys = jax.random.split(key, 5)

@@ -67,12 +67,12 @@ def init_state(agent: Agent, config: Config, key: jax.Array) -> TrainState:
 
 def empty_rollout(agent: Agent, config: Config) -> RolloutState:
     """A rollout state of the right shapes, to be replaced by the first starts."""
-    batch, size = config.actor_critic.training.batch_size, config.env.size
+    batch, frame_shape = config.actor_critic.training.batch_size, config.frame_shape
     return RolloutState(
-        obs=jnp.zeros((batch, size, size, 3)),
+        obs=jnp.zeros((batch, *frame_shape)),
         lstm=agent.actor_critic.init_state(batch),
         env=ImaginationState(
-            frames=jnp.zeros((batch, config.context, size, size, 3)),
+            frames=jnp.zeros((batch, config.context, *frame_shape)),
             caches=agent.world_model.init_cache(batch),
             age=jnp.zeros(batch, jnp.int32),
         ),

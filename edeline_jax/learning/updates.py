@@ -98,13 +98,10 @@ def world_model_batch(
     key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, config: Config, axis_name: str | None
 ) -> tuple[Segment, LossDraws]:
     """What one part of update number `update` (from 0) learns from; `key` is the run's."""
-    batch_size, frame_shape = (
-        _share(config.world_model.training.batch_size, axis_name),
-        (config.env.size, config.env.size, 3),
-    )
+    batch_size = _share(config.world_model.training.batch_size, axis_name)
     shared_key, device_key = _keys(key, 0, update, part, axis_name)
     segment_key, loss_key = jax.random.split(device_key)
-    batch = sample_segments(replay, segment_key, frame_shape, batch_size, config.segment_length)
+    batch = sample_segments(replay, segment_key, config.frame_shape, batch_size, config.segment_length)
     return batch, draw_loss(shared_key, loss_key, batch.frames.shape, config.context, config.world_model.loss)
 
 
@@ -143,8 +140,7 @@ def begin_imagining(
 ) -> RolloutState:
     """The very first starts: the memory is burnt in, the LSTM begins from zeros."""
     batch_size = _share(config.actor_critic.training.batch_size, axis_name)
-    frame_shape = (config.env.size, config.env.size, 3)
-    start = sample_starts(replay, jax.random.fold_in(key, 0), frame_shape, batch_size, config.context)
+    start = sample_starts(replay, jax.random.fold_in(key, 0), config.frame_shape, batch_size, config.context)
     env = imagination.reset(params, agent.world_model, start)
     return RolloutState(env.frames[:, -1], agent.actor_critic.init_state(batch_size), env)
 
@@ -172,7 +168,7 @@ def imagine(
     return rollout(params, agent.actor_critic, env_step, begin, draws)
 
 
-def draw_rollout(key: jax.Array, batch_size: int, num_actions: int, config: ActorCriticLoss) -> PolicyDraws:
+def draw_rollout(key: jax.Array, batch_size: int, num_actions: int, config: ActorCriticLossConfig) -> PolicyDraws:
     """Noise for the actions of one rollout, and a key for each of its steps: noise for all frames would fill memory."""
     action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
     T = config.backup_every
@@ -182,9 +178,8 @@ def draw_rollout(key: jax.Array, batch_size: int, num_actions: int, config: Acto
 def draw_env_step(replay: Replay, key: jax.Array, batch_size: int, config: Config) -> tuple[StepDraws, Segment]:
     """What one imagined step takes: its noise, and starts for environments that end. The key is consumed."""
     draw_key, start_key = jax.random.split(key)
-    frame_shape = (config.env.size, config.env.size, 3)
-    draws = imagination.draw_step(draw_key, frame_shape, batch_size, config.world_model_env)
-    return draws, sample_starts(replay, start_key, frame_shape, batch_size, config.context)
+    draws = imagination.draw_step(draw_key, config.frame_shape, batch_size, config.world_model_env)
+    return draws, sample_starts(replay, start_key, config.frame_shape, batch_size, config.context)
 
 
 def _keys(

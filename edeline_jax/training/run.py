@@ -104,7 +104,7 @@ class Run:
     @functools.cached_property
     def _keeper(self) -> ReplayKeeper:
         env = self.config.env
-        journal = Journal(self.workdir / "replay", env.num_envs, (env.size, env.size, 3))
+        journal = Journal(self.workdir / "replay", env.num_envs, self.config.frame_shape)
         return ReplayKeeper(self.config, self.mesh, journal)
 
     @functools.cached_property

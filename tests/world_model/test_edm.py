@@ -45,7 +45,7 @@ def test_heun_is_of_second_order() -> None:
     assert errors[1] < errors[0] / 3
 
 
-def algorithm_2(x: np.ndarray, sampler: DiffusionSampler, churn_noise: np.ndarray) -> np.ndarray:
+def algorithm_2(x: np.ndarray, sampler: DiffusionSamplerConfig, churn_noise: np.ndarray) -> np.ndarray:
     """EDM's algorithm 2 line by line, in float64, from x instead of a draw, for the data of `gaussian`."""
     n, rho = sampler.num_steps_denoising, sampler.rho
     high, low = sampler.sigma_max ** (1 / rho), sampler.sigma_min ** (1 / rho)
