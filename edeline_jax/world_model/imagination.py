@@ -83,17 +83,34 @@ def step(
     Returns:
       The state after restarts, and the outcome of the action.
     """
-    h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
-    h = h[:, 0]
+    state, h = advance(params, model, state, action, draws, config)
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
     end = jnp.argmax(end_logits + draws.end, -1).astype(bool)
-    final_obs = imagine_frame(params, model, state.frames, h, draws, config)
-    age = state.age + 1
-    trunc = age >= config.horizon
-    moved = ImaginationState(jnp.concatenate([state.frames[:, 1:], final_obs[:, None]], 1), caches, age)
-    state = _restart(params, model, moved, end | trunc, start)
+    final_obs, trunc = state.frames[:, -1], state.age >= config.horizon
+    state = _restart(params, model, state, end | trunc, start)
     return state, Outcome(state.frames[:, -1], final_obs, reward, end, trunc, start.frames[:, :-1])
+
+
+def advance(
+    params: Params,
+    model: WorldModel,
+    state: ImaginationState,
+    action: jax.Array,
+    draws: StepDraws,
+    config: WorldModelEnvConfig,
+) -> tuple[ImaginationState, jax.Array]:
+    """Imagines the next frame alone, without an outcome and without restarts.
+
+    Args: see `step`.
+
+    Returns:
+      The state with that frame as its newest, and h of the action [B, D].
+    """
+    h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
+    frame = imagine_frame(params, model, state.frames, h[:, 0], draws, config)
+    frames = jnp.concatenate([state.frames[:, 1:], frame[:, None]], 1)
+    return ImaginationState(frames, caches, state.age + 1), h[:, 0]
 
 
 def imagine_frame(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
-from edeline_jax.world_model.imagination import draw_step, imagine_frame, reset
+from edeline_jax.world_model.imagination import ImaginationState, advance, draw_step, reset
 from edeline_jax.world_model.model import WorldModel
 
 
@@ -27,17 +27,15 @@ def predict_sequence(
     state = reset(params, model, jax.tree.map(lambda x: x[:, :L], segment))
     batch, frame_shape = len(segment.actions), segment.frames.shape[2:]
 
-    def step(carry: tuple, inputs: tuple) -> tuple[tuple, jax.Array]:
-        context, caches = carry
+    def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, jax.Array]:
         action, key = inputs
-        h, caches = model.apply(params, context[:, -1:], action[:, None], caches, method="embed")
         draws = draw_step(key, frame_shape, batch, config)
-        frame = imagine_frame(params, model, context, h[:, 0], draws, config)
-        return (jnp.concatenate([context[:, 1:], frame[:, None]], 1), caches), frame
+        state, _ = advance(params, model, state, action, draws, config)
+        return state, state.frames[:, -1]
 
     actions = segment.actions[:, L - 1 : -1].T
     keys = jax.random.split(key, len(actions))
-    _, frames = jax.lax.scan(step, (state.frames, state.caches), (actions, keys))
+    _, frames = jax.lax.scan(step, state, (actions, keys))
     return frames.swapaxes(0, 1)
 
 
