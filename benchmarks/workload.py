@@ -5,16 +5,14 @@ import time
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.agent.networks import Agent, build_agent
 from edeline_jax.config import Config
 from edeline_jax.envs import VectorEnv, count_actions, make_env
 from edeline_jax.learning.state import TrainState, init_state
-from edeline_jax.replay.buffer import Replay, append, init_replay
+from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
-from edeline_jax.replay.episode_table import EpisodeTable
 
 
 class Workload(NamedTuple):
@@ -60,13 +58,3 @@ def random_play(env: VectorEnv, num_steps: int) -> Chunk:
         steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.trunc, fresh))
         frames, fresh = result.obs, result.end | result.trunc
     return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))
-
-
-def replay_of(chunk: Chunk) -> Replay:
-    """A replay filled with one chunk."""
-    streams, steps = chunk.actions.shape
-    table = EpisodeTable(streams, steps)
-    table.record(chunk.starts)
-    episodes, num_episodes = table.arrays()
-    empty = init_replay(streams, steps, chunk.frames[0, 0].size)
-    return append(empty, chunk, 0)._replace(episodes=jnp.asarray(episodes), num_episodes=jnp.asarray(num_episodes))

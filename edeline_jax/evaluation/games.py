@@ -11,9 +11,7 @@ from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.nn.params import Params
-from edeline_jax.replay.buffer import Replay, append, init_replay
-from edeline_jax.replay.chunk import filled_up
-from edeline_jax.replay.episode_table import EpisodeTable
+from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.sampling import sample_segments, sample_starts
 from edeline_jax.world_model.loss import draw_loss, world_model_loss
 from edeline_jax.world_model.prediction import one_step_errors
@@ -51,14 +49,9 @@ def play_games(
 
 def _keep(plays: list[Play], num_steps: int) -> Replay:
     """A replay of whole games: unlike in training, a lost life does not end an episode."""
-    chunk = stack(plays)
-    streams = len(chunk.actions)
     over = np.stack([play.transition.game_over for play in plays], 1)
-    table = EpisodeTable(streams, num_steps)
-    table.record(np.concatenate([np.ones((streams, 1), bool), over[:, :-1]], 1))
-    replay = append(init_replay(streams, num_steps, chunk.frames[0, 0].size), filled_up(chunk, num_steps), 0)
-    episodes, num_episodes = table.arrays()
-    return replay._replace(episodes=episodes, num_episodes=num_episodes)
+    starts = np.concatenate([np.ones((len(over), 1), bool), over[:, :-1]], 1)
+    return replay_of(stack(plays)._replace(starts=starts), num_steps)
 
 
 @jax.jit(static_argnums=(3, 4))

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.chunk import Chunk, filled_up
+from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.runtime.devices import AXIS
 
 REPLAY_SPEC = P(AXIS)
@@ -58,3 +59,14 @@ def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
 
     names = ("frames", "actions", "rewards", "ends")
     return replay._replace(**{name: write(getattr(replay, name), getattr(chunk, name)) for name in names})
+
+
+def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) -> Replay:
+    """A replay that holds one chunk; each stream has room for `num_steps`, by default for no more than the chunk's."""
+    num_streams, length = chunk.actions.shape
+    num_steps = num_steps or length
+    table = EpisodeTable(num_streams, num_steps, num_devices)
+    table.record(chunk.starts)
+    empty = init_replay(num_streams, num_steps, chunk.frames[0, 0].size, num_devices)
+    episodes, num_episodes = (jnp.asarray(x) for x in table.arrays())
+    return append(empty, filled_up(chunk, num_steps), 0)._replace(episodes=episodes, num_episodes=num_episodes)

@@ -25,9 +25,8 @@ from edeline_jax.learning.updates import (
     world_model_gradients,
 )
 from edeline_jax.nn.lstm import LSTMState
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
-from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
 from edeline_jax.world_model.loss import LossDraws, draw_loss
@@ -157,15 +156,8 @@ def numbered_replay() -> Replay:
     starts = np.arange(steps) == np.zeros((streams, 1), int)
     rewards = np.broadcast_to(np.arange(streams, dtype=np.float32)[:, None], (streams, steps))
     frames = np.broadcast_to(numbers[..., None, None, None], (streams, steps, *FRAME))
-    table = EpisodeTable(streams, steps, D)
-    table.record(starts)
-    replay = append(
-        init_replay(streams, steps, int(np.prod(FRAME)), D),
-        Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts),
-        0,
-    )
-    episodes, num_episodes = table.arrays()
-    replay = replay._replace(episodes=episodes, num_episodes=num_episodes)
+    chunk = Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts)
+    replay = replay_of(chunk, num_devices=D)
     return jax.device_put(replay, shardings(make_mesh(), REPLAY_SPEC, replay))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from edeline_jax.replay.buffer import Replay, append, init_replay
+from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.sampling import AGE_GROUPS, Step, cut, sample_segments, sample_starts, sample_steps
@@ -20,28 +20,22 @@ def filled(lengths: list[int]) -> Replay:
     steps = sum(lengths)
     number, starts, nothing = np.arange(steps), np.zeros((1, steps), bool), np.zeros((1, steps), bool)
     starts[0, np.cumsum([0, *lengths[:-1]])] = True
-    table = EpisodeTable(1, steps)
-    table.record(starts)
     frames = np.broadcast_to((number % 251).astype(np.uint8)[None, :, None, None, None], (1, steps, 2, 2, 3))
     chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), nothing, nothing, starts)
-    episodes, num_episodes = table.arrays()
-    return append(init_replay(1, steps, 12), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
+    return replay_of(chunk)
 
 
 def test_golden_segments() -> None:
     arrays = load("segments")
-    table, starts = EpisodeTable(1, 9), np.arange(9)[None] == 0
-    table.record(starts)
     chunk = Chunk(
         channels_last(arrays["ep_obs"])[None],
         arrays["ep_act"][None].astype(np.int32),
         arrays["ep_rew"][None],
         arrays["ep_end"][None].astype(bool),
         np.zeros((1, 9), bool),
-        starts,
+        np.arange(9)[None] == 0,
     )
-    episodes, num_episodes = table.arrays()
-    replay = append(init_replay(1, 9, 8 * 8 * 3), chunk, 0)._replace(episodes=episodes, num_episodes=num_episodes)
+    replay = replay_of(chunk)
     for i, (start, stop) in enumerate(arrays["segment_ids"]):
         step = Step(*jnp.array([[0], [0], [9], [0]]))
         got = cut(replay, step, jnp.array([start]), (8, 8, 3), int(stop - start))
