@@ -44,8 +44,7 @@ def size(folder: Path) -> float:
 def main() -> None:
     folder, config, mesh = Path(sys.argv[1]), pour(get_config("breakout")), make_mesh()
     journal = Journal(folder / "replay", 1, (64, 64, 3))
-    env = make_env("breakout", 1, 0, 64, True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
-    recorded = random_play(env, 10 * STEPS_PER_EPOCH)
+    recorded = random_play(make_env(config.env, 1, 0, lives_end=True), 10 * STEPS_PER_EPOCH)
     parts = [jax.tree.map(lambda x, i=i: x[:, i * 100 : (i + 1) * 100], recorded) for i in range(10)]
     times = [seconds(lambda i=i: journal.append(parts[i % 10], i * STEPS_PER_EPOCH)) for i in range(CHUNKS)]
     print(f"journal: {statistics.median(times) * 1e3:.1f} ms and {size(folder / 'replay') / CHUNKS:.3f} MB per epoch")

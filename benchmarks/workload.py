@@ -37,13 +37,11 @@ def resized(config: Config, batch: int, dtype: str) -> Config:
 
 def prepare(config: Config, num_steps: int) -> Workload:
     """A fresh agent, and a replay that holds `num_steps` steps of random play."""
-    agent = build_agent(config, count_actions(config.env.id, config.env.size))
+    agent = build_agent(config, count_actions(config.env))
     state = jax.jit(lambda key: init_state(agent, config, key))(jax.random.key(config.seed))
-    c = config.env
-    settings = {"frame_skip": c.frame_skip, "noop_max": c.noop_max, "max_episode_frames": c.max_episode_frames}
-    env = make_env(c.id, c.num_envs, config.seed, c.size, c.done_on_life_loss, **settings)
+    env = make_env(config.env, config.env.num_envs, config.seed, config.env.done_on_life_loss)
     begin = time.perf_counter()
-    chunk = random_play(env, num_steps // c.num_envs)
+    chunk = random_play(env, num_steps // config.env.num_envs)
     rate = num_steps / (time.perf_counter() - begin)
     return Workload(config, agent, state, replay_of(chunk), rate)
 

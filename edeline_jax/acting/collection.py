@@ -11,7 +11,6 @@ from edeline_jax.acting.player import Player, stack
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
-from edeline_jax.envs import VectorEnv, make_env
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
 from edeline_jax.replay.chunk import Chunk, filled_up
@@ -92,16 +91,6 @@ def collect(
     """
     plays = [player.step(params) for _ in range(-(-num_steps // (player.env.num_envs * jax.process_count())))]
     return keeper.add(replay, stack(plays)), [game for play in plays for _, game in play.games]
-
-
-def make_environments(config: Config, num_envs: int, start: tuple[int, ...], training: bool) -> VectorEnv:
-    """Environments of the config, for training (a lost life may end an episode) or for tests.
-
-    `start` tells apart the environments of one run: other numbers give other games.
-    """
-    c, seed = config.env, int(np.random.SeedSequence((config.seed, *start)).generate_state(1)[0])
-    settings = {"frame_skip": c.frame_skip, "noop_max": c.noop_max, "max_episode_frames": c.max_episode_frames}
-    return make_env(c.id, num_envs, seed, c.size, training and c.done_on_life_loss, **settings)
 
 
 def steps_per_env(config: Config) -> int:

@@ -20,12 +20,13 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
       ConfigError: it does not fit the config.
     """
     dataset = open_dataset(to_path(config.collection.path_to_static_dataset))
-    size = config.env.size
     if dataset.frame_shape != config.frame_shape:
-        raise ConfigError(f"config.env.size: {size}, but the frames of {dataset.folder} are {dataset.frame_shape}")
-    if config.env.id != "none" and count_actions(config.env.id, size) != dataset.num_actions:
         raise ConfigError(
-            f"config.env.id: {config.env.id} has {count_actions(config.env.id, size)} actions, {dataset.folder} has "
+            f"config.env.size: {config.env.size}, but the frames of {dataset.folder} are {dataset.frame_shape}"
+        )
+    if config.has_env and count_actions(config.env) != dataset.num_actions:
+        raise ConfigError(
+            f"config.env.id: {config.env.id} has {count_actions(config.env)} actions, {dataset.folder} has "
             f"{dataset.num_actions}; name the game it was recorded from, or none"
         )
     if len(dataset.entries) < num_devices:

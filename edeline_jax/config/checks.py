@@ -27,7 +27,7 @@ def _check_env(config: Config) -> None:
     except ValueError as error:
         raise ConfigError(f"config.env: {error}") from error
     _require(
-        config.env.id != "none" or config.collection.path_to_static_dataset != "",
+        config.has_env or config.collection.path_to_static_dataset != "",
         "env.id",
         "none has no steps to collect: set collection.path_to_static_dataset, or name an environment",
     )
@@ -126,7 +126,7 @@ def _check_devices(config: Config, num_devices: int) -> None:
             f"{_multiples(training.batch_size, num_devices)}",
         )
     _require(
-        config.env.num_envs % num_devices == 0 or config.env.id == "none",
+        config.env.num_envs % num_devices == 0 or not config.has_env,
         "env.num_envs",
         f"{config.env.num_envs} must be a multiple of the {num_devices} devices (each keeps the replay of its own "
         f"environments): {_multiples(config.env.num_envs, num_devices)}",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
+from edeline_jax.envs import NO_ENV
+
 
 class Range(NamedTuple):
     """Inclusive limits of a number, and what an error says of them: "must WORDS"."""
@@ -240,6 +242,11 @@ class Config:
     actor_critic: ActorCriticConfig
     world_model_env: WorldModelEnvConfig
     wandb: WandbConfig
+
+    @property
+    def has_env(self) -> bool:
+        """Whether there is an environment to be tested in."""
+        return self.env.id != NO_ENV
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

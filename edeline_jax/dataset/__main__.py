@@ -91,7 +91,7 @@ def export(run: Path, folder: Path) -> None:
     chunks = files(run / "replay") if (run / "replay").is_dir() else []
     if not chunks:
         raise DatasetError(f"{run / 'replay'}: the run has collected nothing")
-    writer = DatasetWriter(folder, config.frame_shape, count_actions(config.env.id, config.env.size))
+    writer = DatasetWriter(folder, config.frame_shape, count_actions(config.env))
     journal = Journal(run / "replay", config.env.num_envs, config.frame_shape)
     for number, episode in tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None):
         writer.add(episode, number)

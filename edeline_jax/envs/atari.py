@@ -4,56 +4,47 @@ import numpy as np
 
 from edeline_jax.envs.games import find_game
 from edeline_jax.envs.pool import Pool
+from edeline_jax.envs.vector import EnvSettings
 
 
 class Atari(Pool):
     """N copies of one game: RGB, area-resized, minimal action set, no sticky actions, no fire reset, raw rewards."""
 
-    def __init__(
-        self,
-        *,
-        game: str,
-        num_envs: int,
-        seed: int,
-        size: int,
-        frame_skip: int,
-        noop_max: int,
-        max_episode_frames: int,
-        end_on_life_loss: bool,
-    ) -> None:
+    def __init__(self, settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> None:
         """Builds the emulators.
 
         Args:
-            game: one of `games.GAMES`; an unknown name raises ValueError.
-            num_envs: N.
-            seed: any integer >= 0; it decides the numbers of no-ops, the emulator itself is deterministic.
-            size: side of a frame in pixels.
-            frame_skip: emulator frames per action; the last two are merged by their maximum.
-            noop_max: a game starts with 1 to `noop_max` frames of no-op.
-            max_episode_frames: emulator frames after which a game is truncated; those no-ops do not count.
-            end_on_life_loss: whether a lost life sets `end` while the game goes on (training only).
+          settings: the game and how it is played; an unknown `id` raises ValueError.
+          num_envs: N.
+          seed: any integer >= 0; it decides the numbers of no-ops, the emulator itself is deterministic.
+          lives_end: whether a lost life sets `end` while the game goes on (training only).
         """
         super().__init__(
-            find_game(game).task_id,
+            find_game(settings.id).task_id,
             _channels_last,
             num_envs=num_envs,
             seed=seed,
-            size=size,
-            end_on_life_loss=end_on_life_loss,
-            img_height=size,
-            img_width=size,
+            size=settings.size,
+            lives_end=lives_end,
+            img_height=settings.size,
+            img_width=settings.size,
             gray_scale=False,
             stack_num=1,
             use_inter_area_resize=True,
-            frame_skip=frame_skip,
-            noop_max=noop_max,
-            max_episode_steps=max_episode_frames // frame_skip,  # envpool counts actions
+            frame_skip=settings.frame_skip,
+            noop_max=settings.noop_max,
+            max_episode_steps=settings.max_episode_frames // settings.frame_skip,  # envpool counts actions
             use_fire_reset=False,
             episodic_life=False,
             repeat_action_probability=0.0,
             full_action_space=False,
             reward_clip=False,
         )
+
+
+def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Atari:
+    """The game `settings.id`; see `Atari`."""
+    return Atari(settings, num_envs, seed, lives_end)
 
 
 def _channels_last(obs: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from edeline_jax.envs.pool import Pool
+from edeline_jax.envs.vector import EnvSettings
 
 ROWS, COLUMNS = 10, 5
 # RGB of an empty cell, a cell with the ball, a cell with the paddle.
@@ -24,6 +25,12 @@ class Catch(Pool):
         super().__init__(
             "Catch-v0", partial(_draw, size), num_envs=num_envs, seed=seed, size=size, height=ROWS, width=COLUMNS
         )
+
+
+def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Catch:
+    """Boards of `settings.size`; no life can be lost in Catch."""
+    del lives_end
+    return Catch(num_envs=num_envs, seed=seed, size=settings.size)
 
 
 def check_size(size: int) -> None:

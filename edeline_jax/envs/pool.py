@@ -24,7 +24,7 @@ class Pool:
         num_envs: int,
         seed: int,
         size: int,
-        end_on_life_loss: bool = False,
+        lives_end: bool = False,
         **settings: Any,
     ) -> None:
         """Builds the environments; `settings` go to envpool.
@@ -35,7 +35,7 @@ class Pool:
             num_envs: N.
             seed: any integer >= 0; equal seeds and actions give equal frames.
             size: side of a frame in pixels.
-            end_on_life_loss: whether a lost life sets `end` (the game goes on).
+            lives_end: whether a lost life sets `end` (the game goes on).
         """
         import envpool  # here because it takes a second to import, and models and learners do without it
 
@@ -43,7 +43,7 @@ class Pool:
         env_seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1  # envpool's seeds are int32
         self._envs = envpool.make_gymnasium(task_id, num_envs=num_envs, env_seed=env_seeds.tolist(), **settings)
         self._draw = draw
-        self._end_on_life_loss = end_on_life_loss
+        self._lives_end = lives_end
         self._lives = np.zeros(num_envs, np.int32)
         self.num_envs = num_envs
         self.num_actions = int(self._envs.action_space.n)
@@ -60,7 +60,7 @@ class Pool:
         self._check(actions)
         obs, reward, terminated, truncated, info = self._envs.step(np.asarray(actions, np.int32))
         final_obs, lives = self._draw(obs), _lives(info, self.num_envs)
-        end = terminated | (lives < self._lives) if self._end_on_life_loss else terminated
+        end = terminated | (lives < self._lives) if self._lives_end else terminated
         game_over = terminated | truncated
         next_obs, self._lives = self._restart(game_over, final_obs, lives)
         return Transition(next_obs, final_obs, reward, end, truncated, game_over)

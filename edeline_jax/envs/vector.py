@@ -5,6 +5,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 
+class EnvSettings(Protocol):
+    """What a config says of its environment; its `env` group fits."""
+
+    id: str
+    size: int  # side of a frame, pixels
+    frame_skip: int  # emulator frames per action (Atari); the last two are merged by their maximum
+    noop_max: int  # a game starts with 1 to `noop_max` frames of no-op (Atari)
+    max_episode_frames: int  # emulator frames after which a game is truncated (Atari); those no-ops do not count
+
+
 class Transition(NamedTuple):
     """One step of N environments. `obs` and `final_obs` may share memory: treat both as read-only."""
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from etils.epath import Path
 
+from edeline_jax.envs import NO_ENV
 from edeline_jax.runtime.errors import one_line
 from edeline_jax.runtime.files import absolute
 
@@ -21,7 +22,7 @@ class Run(NamedTuple):
     """A run's folder, and how far it is."""
 
     folder: Path
-    game: str  # "none": it was not tested in a game
+    game: str  # NO_ENV: it was not tested in a game
     seed: int
     finished: bool
     score: float | None  # mean return of its last test; None where there was none yet
@@ -74,7 +75,7 @@ def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[f
     """Score, epoch and steps at the end; None where the run has not come to it."""
     try:
         summary = json.loads(path.read_text())
-        score = None if game == "none" else _finite(summary["return_mean"])
+        score = None if game == NO_ENV else _finite(summary["return_mean"])
         epoch, env_steps = (_finite(summary["progress"][name]) for name in ("epoch", "env_steps"))
         return score, int(epoch), int(env_steps)
     except FileNotFoundError:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from edeline_jax.acting.collection import ReplayKeeper, collect, empty_replay, make_environments
+from edeline_jax.acting.collection import ReplayKeeper, collect, empty_replay
 from edeline_jax.acting.player import Player
 from edeline_jax.acting.recorded import load_replay, open_static_dataset, replay_shapes
 from edeline_jax.acting.scoreboard import Game, summarize_games
@@ -25,7 +25,7 @@ from edeline_jax.agent.initialization import with_initial_weights
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, to_dict
 from edeline_jax.dataset.journal import Journal
-from edeline_jax.envs import VectorEnv, count_actions
+from edeline_jax.envs import VectorEnv, count_actions, make_env
 from edeline_jax.evaluation.games import Test, play_games, world_model_test
 from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import build_programs
@@ -66,7 +66,7 @@ class Run:
         state_key, self._collect_key, self._test_key = jax.random.split(jax.random.key(config.seed), 3)
         static = bool(config.collection.path_to_static_dataset)
         self.dataset = open_static_dataset(config, self.mesh.size) if static else None
-        num_actions = self.dataset.num_actions if static else count_actions(config.env.id, config.env.size)
+        num_actions = self.dataset.num_actions if static else count_actions(config.env)
         self.agent = build_agent(config, num_actions)
         self.programs = build_programs(self.agent, config, self.mesh)
         self._begin(state_key)
@@ -110,13 +110,17 @@ class Run:
     @functools.cached_property
     def _train_env(self) -> VectorEnv:
         # neither a resumed run nor another process plays the games of the first start again
-        start = (0, self.progress.env_steps, jax.process_index())
-        return make_environments(self.config, cluster.share(self.config.env.num_envs), start, training=True)
+        env, stream = self.config.env, (0, self.progress.env_steps, jax.process_index())
+        return make_env(env, cluster.share(env.num_envs), self._seed(*stream), env.done_on_life_loss)
 
     @functools.cached_property
     def _test_env(self) -> VectorEnv:
-        start = (1, self.progress.env_steps)
-        return make_environments(self.config, self.config.evaluation.num_envs, start, training=False)
+        seed = self._seed(1, self.progress.env_steps)
+        return make_env(self.config.env, self.config.evaluation.num_envs, seed, lives_end=False)
+
+    def _seed(self, *stream: int) -> int:
+        """Tells apart the environments of one run: other numbers give other games."""
+        return int(np.random.SeedSequence((self.config.seed, *stream)).generate_state(1)[0])
 
     @functools.cached_property
     def _player(self) -> Player:
@@ -295,7 +299,7 @@ class Run:
 
         Every process plays the same games. Returns None where the config has no environment to play in.
         """
-        if self.config.env.id == "none":
+        if not self.config.has_env:
             return None
         c = self.config.evaluation
         params, key = local(self.params), jax.random.fold_in(self._test_key, self.progress.epoch)

@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
+from edeline_jax.config.schema import EnvConfig
 from edeline_jax.envs import GAMES, Atari, Transition, make_env
 from tests.envs.emulator import Emulator
 
 SIZE, SKIP = 64, 4
 
 
-def make_atari(game: str, num_envs: int = 1, *, seed: int = 0, **overrides) -> Atari:
-    settings = dict(frame_skip=SKIP, noop_max=1, max_episode_frames=108_000, end_on_life_loss=False) | overrides
-    return Atari(game=game, num_envs=num_envs, seed=seed, size=SIZE, **settings)
+def settings(game: str, **overrides) -> EnvConfig:
+    values = {"num_envs": 1, "size": SIZE, "frame_skip": SKIP, "noop_max": 1, "max_episode_frames": 108_000}
+    return EnvConfig(id=game, **values | overrides, done_on_life_loss=True)
+
+
+def make_atari(game: str, num_envs: int = 1, *, seed: int = 0, lives_end: bool = False, **overrides) -> Atari:
+    return Atari(settings(game, **overrides), num_envs, seed, lives_end)
 
 
 def random_actions(env: Atari, steps: int, seed: int = 0) -> np.ndarray:
@@ -62,7 +67,7 @@ def test_frames_and_rewards_are_the_emulators(game):
 
 @pytest.mark.parametrize("life_loss_ends", [True, False])
 def test_every_step_is_a_transition_across_game_overs(life_loss_ends):
-    env = make_atari("breakout", 3, end_on_life_loss=life_loss_ends)
+    env = make_atari("breakout", 3, lives_end=life_loss_ends)
     played = assert_same_games(env, "breakout", 420, life_loss_ends=life_loss_ends)
     assert played.game_over.any(0).all()
     assert (played.game_over.sum(1) < 3).all()  # one is reset while others go on
@@ -79,7 +84,7 @@ def test_time_limit_truncates_and_resets():
 
 
 def test_game_without_lives_has_no_life_to_lose():
-    env = make_atari("pong", 2, end_on_life_loss=True)
+    env = make_atari("pong", 2, lives_end=True)
     played = assert_same_games(env, "pong", 250)
     assert (played.reward < 0).any()
     assert not played.end.any()
@@ -94,7 +99,7 @@ def test_gained_life_is_no_end_nor_is_the_reset_after_it():
         emulator.step(action)
     assert emulator.ale.lives() > start_lives
 
-    env = make_atari("demon_attack", end_on_life_loss=True, max_episode_frames=312 * SKIP)
+    env = make_atari("demon_attack", lives_end=True, max_episode_frames=312 * SKIP)
     played = play(env, actions)[1]
     assert played.trunc[311]  # the next game starts with fewer lives than this one had
     assert not played.end.any()
@@ -135,17 +140,17 @@ def test_wrong_actions_are_refused(actions):
 
 @pytest.mark.parametrize("game", GAMES)
 def test_every_game_exists(game):
-    env = make_env(game, 1, 0, SIZE, training=True, frame_skip=SKIP, noop_max=30, max_episode_frames=108_000)
+    env = make_env(settings(game, noop_max=30), 1, 0, lives_end=True)
     first = env.reset()
     # Some games (Crazy Climber, Kung Fu Master) show the same picture for their first 80 steps.
     assert any((env.step(action).obs != first).any() for action in random_actions(env, 200))
 
 
-def test_only_training_lets_lost_lives_end():
-    def has_lost_life(training: bool) -> bool:
-        env = make_env("breakout", 1, 0, SIZE, training, frame_skip=SKIP, noop_max=1, max_episode_frames=108_000)
+def test_lost_lives_end_only_if_they_should():
+    def has_lost_life(lives_end: bool) -> bool:
+        env = make_env(settings("breakout"), 1, 0, lives_end)
         played = play(env, random_actions(env, 200))[1]
         return (played.end & ~played.game_over).any()
 
-    assert has_lost_life(training=True)
-    assert not has_lost_life(training=False)
+    assert has_lost_life(lives_end=True)
+    assert not has_lost_life(lives_end=False)

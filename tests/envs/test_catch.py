@@ -1,8 +1,12 @@
 """Catch: its rules, seen through its frames."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from configs.catch import get_config
+from edeline_jax.config import pour
 from edeline_jax.envs import Catch, make_env
 from edeline_jax.envs.catch import BALL, PADDLE, PALETTE
 
@@ -89,7 +93,8 @@ def test_size_must_fit_the_board(size):
 
 
 def test_make_env_knows_catch():
-    env = make_env("catch", 2, 0, SIZE, training=True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
+    settings = dataclasses.replace(pour(get_config()).env, size=SIZE)
+    env = make_env(settings, 2, 0, lives_end=True)
     assert isinstance(env, Catch)
     assert env.num_actions == 3
     assert env.reset().shape == (2, *env.frame_shape) == (2, SIZE, SIZE, 3)

@@ -1,10 +1,13 @@
 """The table of games."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 
+from configs.atari import get_config
+from edeline_jax.config import pour
 from edeline_jax.envs import GAMES, find_game, human_normalised_score, make_env
 
 
@@ -31,7 +34,7 @@ def test_unknown_game_names_the_nearest(typo, meant):
 
 def test_unknown_environment_is_refused():
     with pytest.raises(ValueError, match="unknown game 'doom'"):
-        make_env("doom", 1, 0, 64, training=True, frame_skip=4, noop_max=30, max_episode_frames=108_000)
+        make_env(dataclasses.replace(pour(get_config()).env, id="doom"), 1, 0, lives_end=True)
 
 
 def test_importing_the_package_does_not_import_envpool():

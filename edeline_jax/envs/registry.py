@@ -1,0 +1,61 @@
+"""Which environments there are, by the ids that a config gives them."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from edeline_jax.envs import atari, catch
+from edeline_jax.envs.games import GAMES, find_game
+from edeline_jax.envs.vector import EnvSettings, VectorEnv
+
+NO_ENV = "none"  # the id of a config that learns from a dataset and has no game to be tested in
+
+
+class Family(NamedTuple):
+    """How environments of one kind are checked and made.
+
+    check: raises ValueError if frames cannot be of the given size.
+    make: see `make_env`.
+    """
+
+    check: Callable[[int], None]
+    make: Callable[[EnvSettings, int, int, bool], VectorEnv]
+
+
+ATARI = Family(check=lambda size: None, make=atari.make)
+CATCH = Family(check=catch.check_size, make=catch.make)
+FAMILIES = {"catch": CATCH, **dict.fromkeys(GAMES, ATARI)}
+
+
+def check_env(id: str, size: int) -> None:
+    """Raises ValueError if there is no environment `id` with frames of `size` x `size` pixels."""
+    if id != NO_ENV:
+        _family(id).check(size)
+
+
+def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> VectorEnv:
+    """Builds `num_envs` copies of the environment `settings.id`.
+
+    Args:
+      settings: the `env` group of a config.
+      seed: any integer >= 0.
+      lives_end: whether a lost life ends the agent's episode (the game goes on).
+
+    Raises:
+      ValueError: there is no environment of that id, or none of that size.
+    """
+    return _family(settings.id).make(settings, num_envs, seed, lives_end)
+
+
+@functools.cache
+def count_actions(settings: EnvSettings) -> int:
+    """The number of actions of an environment."""
+    env = make_env(settings, 1, 0, False)
+    env.close()
+    return env.num_actions
+
+
+def _family(id: str) -> Family:
+    if id not in FAMILIES:
+        find_game(id)  # raises, naming the nearest
+    return FAMILIES[id]
