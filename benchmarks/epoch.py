@@ -6,7 +6,6 @@ phase has once the updates count as often as the config has them; the other phas
 """
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +15,12 @@ from ml_collections import config_flags
 
 from benchmarks.workload import resized
 from edeline_jax.config import Config, pour
+from edeline_jax.report.runs import read_lines
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.interruption import Interruption
 from edeline_jax.training.run import Run
-from edeline_jax.workdir.folder import Workdir
+from edeline_jax.workdir.folder import RunFolder
+from edeline_jax.workdir.opening import Workdir
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to time.")
 BATCH = flags.DEFINE_integer("batch", 0, "Segments, and imagined environments; 0: the config's.", lower_bound=0)
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> None:
         run = Run(two_epochs(paper), Workdir(Path(folder), None), Interruption(), say=lambda line: None)
         run.train()
         run.close()
-        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+        rows = read_lines(RunFolder(Path(folder)).metrics)
     seconds = {
         k.removeprefix("seconds/"): v for row in rows if row["epoch"] == 2 for k, v in row.items() if "seconds/" in k
     }

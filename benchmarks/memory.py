@@ -6,7 +6,6 @@ Every epoch collects, trains both networks and saves; every fifth one tests. Wri
 MB, MB of the replay that were filled) and FOLDER/memory.png, and prints the growth after the first quarter.
 """
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,6 +13,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from edeline_jax.report.runs import read_lines
+from edeline_jax.workdir.folder import RunFolder
 
 SECONDS_BETWEEN_SAMPLES = 5.0
 BYTES_PER_STEP = 20 * 20 * 3 + 9  # frame, action, reward, end
@@ -39,9 +41,9 @@ def resident_megabytes(pid: int) -> float:
 
 def filled_megabytes(workdir: Path) -> float:
     """What the steps so far take in the replay."""
-    path = workdir / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return json.loads(lines[-1])["env_steps"] * BYTES_PER_STEP / 1e6 if lines else 0.0
+    path = RunFolder(workdir).metrics
+    lines = read_lines(path) if path.exists() else []
+    return lines[-1]["env_steps"] * BYTES_PER_STEP / 1e6 if lines else 0.0
 
 
 def sample(workdir: Path, minutes: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from edeline_jax.report.curves import series
 from edeline_jax.report.runs import read_rows
+from edeline_jax.workdir.folder import RunFolder
 
 
 def main(out: str, *runs: str) -> None:
@@ -15,8 +16,8 @@ def main(out: str, *runs: str) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained", dpi=120)
     axes = figure.subplots()
     for run in runs:
-        seed = json.loads((Path(run) / "config.json").read_text())["seed"]
-        updates, returns = series(read_rows(Path(run) / "metrics.jsonl"), "actor_critic_updates", "test/return_mean")
+        seed = json.loads(RunFolder(Path(run)).config.read_text())["seed"]
+        updates, returns = series(read_rows(RunFolder(Path(run)).metrics), "actor_critic_updates", "test/return_mean")
         axes.plot(updates, returns, marker=".", label=f"seed {seed}")
     axes.set(xlabel="actor-critic updates", ylabel="mean return of test games")
     axes.grid(alpha=0.3)

@@ -8,12 +8,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from edeline_jax.runtime.files import to_path
-from edeline_jax.workdir.folder import read_config
+from edeline_jax.workdir.folder import RunFolder
 
 
 def get_config(run: str) -> ConfigDict:
     """Returns the resolved config of the run in folder `run`."""
-    return ConfigDict(_tuples(read_config(to_path(run))))
+    return ConfigDict(_tuples(RunFolder(to_path(run)).read_config()))
 
 
 def _tuples(value: Any) -> Any:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.runtime.interruption import Interrupted, Interruption
     from edeline_jax.training.run import Run
     from edeline_jax.training.summary import finish, is_finished
-    from edeline_jax.workdir.folder import open_shared_workdir, run_facts
+    from edeline_jax.workdir.opening import open_shared_workdir, run_facts
 
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()

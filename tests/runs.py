@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edeline_jax.report.runs import read_lines
+
 ROOT = Path(__file__).parent.parent
 TINY = "tests/tiny_config.py"
 LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": "jax._src.interpreters.pxla"}
@@ -67,7 +69,7 @@ def module(name: str, *arguments: object, variables: dict[str, str] | None = Non
 
 
 def rows(workdir: Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines() if line]
+    return read_lines(workdir / "metrics.jsonl")
 
 
 def summary(workdir: Path) -> dict:

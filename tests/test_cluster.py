@@ -17,7 +17,7 @@ from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.learning.state import init_state
 from edeline_jax.workdir.checkpoints import Checkpoints
-from edeline_jax.workdir.folder import read_config
+from edeline_jax.workdir.folder import RunFolder
 from tests.runs import (
     LOG_PROGRAMS,
     ROOT,
@@ -77,7 +77,7 @@ def read_until(process: subprocess.Popen, beginning: str) -> None:
 
 def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:
     """Number and arrays of the newest full state, read on one device."""
-    config = pour(read_config(workdir))
+    config = pour(RunFolder(workdir).read_config())
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.eval_shape(functools.partial(init_state, build_agent(config, 3), config), jax.random.key(0))
     checkpoints = Checkpoints(workdir, config.checkpointing)

@@ -15,7 +15,7 @@ from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import DatasetWriter, open_dataset
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.training.summary import is_finished
-from edeline_jax.workdir.folder import open_workdir
+from edeline_jax.workdir.opening import open_workdir
 from tests.dataset.test_episodes import episode
 from tests.mutations import mutated, mutated_tree
 

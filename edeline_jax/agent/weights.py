@@ -23,7 +23,7 @@ from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import absolute, in_bucket, write_json, writing
-from edeline_jax.workdir.folder import CONFIG, read_config
+from edeline_jax.workdir.folder import RunFolder
 
 FORMAT = {"format": "edeline-agent", "version": "1"}
 
@@ -86,13 +86,14 @@ def to_params(weights: Weights, config: Config) -> Params:
 
 
 def _read_run(path: Path) -> Weights:
-    run = path.parent.parent if path.parent.name == "agents" else path
-    config = pour(read_config(run))
-    if run == path:
-        epochs = [folder for folder in (run / "agents").glob("*") if folder.name.isdigit()]
+    parent = RunFolder(path.parent.parent)
+    run = parent if path.parent == parent.agents else RunFolder(path)
+    config = pour(run.read_config())
+    if run.path == path:
+        epochs = run.numbered(run.agents)
         if not epochs:
-            raise UserError(f"{run / 'agents'}: no agent was saved yet")
-        path = max(epochs, key=lambda folder: int(folder.name))
+            raise UserError(f"{run.agents}: no agent was saved yet")
+        path = run.agents / str(epochs[-1])
     with ocp.StandardCheckpointer() as checkpointer:
         folder = absolute(path / "default")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -157,6 +158,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _write_run(path: Path, params: Params, config: Config) -> None:
     path.mkdir(parents=True)
-    write_json(path / CONFIG, to_dict(config))
-    with ocp.CheckpointManager(absolute(path / "agents")) as manager:
+    run = RunFolder(path)
+    write_json(run.config, to_dict(config))
+    with ocp.CheckpointManager(absolute(run.agents)) as manager:
         manager.save(0, args=ocp.args.StandardSave(params))

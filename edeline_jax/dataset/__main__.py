@@ -85,14 +85,14 @@ def export(run: Path, folder: Path) -> None:
     """Copies the steps of a run into a dataset."""
     from edeline_jax.config import pour
     from edeline_jax.envs import count_actions
-    from edeline_jax.workdir.folder import read_config
+    from edeline_jax.workdir.folder import RunFolder
 
-    config = pour(read_config(run))
-    chunks = files(run / "replay") if (run / "replay").is_dir() else []
+    replay, config = RunFolder(run).replay, pour(RunFolder(run).read_config())
+    chunks = files(replay) if replay.is_dir() else []
     if not chunks:
-        raise DatasetError(f"{run / 'replay'}: the run has collected nothing")
+        raise DatasetError(f"{replay}: the run has collected nothing")
     writer = DatasetWriter(folder, config.frame_shape, count_actions(config.env))
-    journal = Journal(run / "replay", config.env.num_envs, config.frame_shape)
+    journal = Journal(replay, config.env.num_envs, config.frame_shape)
     for number, episode in tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None):
         writer.add(episode, number)
     writer.close()

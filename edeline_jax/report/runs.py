@@ -13,8 +13,10 @@ from etils.epath import Path
 from edeline_jax.envs import NO_ENV
 from edeline_jax.runtime.errors import one_line
 from edeline_jax.runtime.files import absolute
+from edeline_jax.workdir.folder import RunFolder
 
 Row = dict[str, float]
+_LOG = logging.getLogger(__name__)
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
 
 
@@ -47,25 +49,27 @@ def _folders_with_config(folder: Path) -> Iterator[Path]:
     except OSError:
         return  # not ours to read
     names = {child.name for child in children}
-    if "config.json" in names:
+    run = RunFolder(folder)
+    if run.config.name in names:
         yield folder
-    if not names >= {"config.json", "metrics.jsonl"}:  # a run holds no runs, but many files
+    if not names >= {run.config.name, run.metrics.name}:  # a run holds no runs, but many files
         for child in children:
             if not os.path.islink(child):  # it may lead in a circle
                 yield from _folders_with_config(child)
 
 
 def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:
+    run = RunFolder(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads(run.config.read_text())
         game, seed = str(config["env"]["id"]), int(config["seed"])
     except UNUSABLE as error:
-        warn(f"{folder / 'config.json'}: not the config of a run ({one_line(error)})")
+        warn(f"{run.config}: not the config of a run ({one_line(error)})")
         return None
-    end = _read_summary(folder / "summary.json", game, warn)
+    end = _read_summary(run.summary, game, warn)
     if end is not None:
         return Run(folder, game, seed, True, *end)
-    rows = _read_rows(folder / "metrics.jsonl", warn)
+    rows = _lines_or_none(run.metrics, warn)
     epoch, env_steps = _newest(rows, "epoch", "env_steps") or (0, 0)
     (score,) = _newest(rows, "test/return_mean") or (None,)
     return Run(folder, game, seed, False, score, int(epoch), int(env_steps))
@@ -85,23 +89,18 @@ def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[f
         return None
 
 
-def _read_rows(path: Path, warn: Callable[[str], None]) -> list[dict]:
-    """The lines of a metrics file that can be read; a kill cuts the last one short."""
-    rows = []
+def _lines_or_none(path: Path, warn: Callable[[str], None]) -> list[Row]:
+    """The lines of a metrics file; none, and a word about it, if it cannot be used."""
     try:
-        lines = path.read_text().splitlines()
+        lines = read_lines(path)
+        if lines and _newest(lines, "epoch", "env_steps") is None:
+            warn(f"{path}: not the metrics of a run")
+        return lines
     except FileNotFoundError:
-        return rows
+        return []
     except UNUSABLE as error:
         warn(f"{path}: cannot be read ({one_line(error)})")
-        return rows
-    for line in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            rows.append(json.loads(line))
-    rows = [row for row in rows if isinstance(row, dict)]
-    if lines and _newest(rows, "epoch", "env_steps") is None:
-        warn(f"{path}: not the metrics of a run")
-    return rows
+        return []
 
 
 def _newest(rows: list[dict], *names: str) -> tuple[float, ...] | None:
@@ -118,18 +117,28 @@ def _finite(value: Any) -> float:
     return value
 
 
+def read_lines(path: Path) -> list[Row]:
+    """The lines of a metrics file as they were written; what is no line of ours is left out with a warning."""
+    lines = []
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):  # a killed run cuts the line that it is writing
+            line = None
+        if isinstance(line, dict):
+            lines.append(line)
+        elif text:
+            _LOG.warning("%s, line %d: cut short, skipped", path, number)
+    return lines
+
+
 def read_rows(path: Path) -> list[Row]:
-    """Rows in the order of their counters.
+    """The lines of a metrics file in the order of their counters.
 
     Lines of equal counters are merged; a resumed run replaces what it repeats.
     """
     rows: list[Row] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # a killed run cuts the line that it is writing
-            logging.warning("%s, line %d: cut short, skipped", path, number)
-            continue
+    for row in read_lines(path):
         while rows and counters(rows[-1]) > counters(row):
             rows.pop()
         if rows and counters(rows[-1]) == counters(row):

@@ -42,8 +42,9 @@ from edeline_jax.runtime.stopwatch import Stopwatch
 from edeline_jax.training.model_free import RealEnvironment, Update, build_update, train_model_free
 from edeline_jax.training.narration import epoch_line, introduction, seconds_left
 from edeline_jax.workdir.checkpoints import Checkpoints
-from edeline_jax.workdir.folder import Workdir
+from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.metrics import MetricsLog
+from edeline_jax.workdir.opening import Workdir
 from edeline_jax.workdir.progress import Progress
 
 Say = Callable[[str], None]
@@ -60,6 +61,7 @@ class Run:
     def __init__(self, config: Config, workdir: Workdir, interruption: Interruption, say: Say, profiles: bool = False):
         """`profiles`: leave a trace of a few updates of each network in the folder."""
         self.config, self.workdir, self.say = config, workdir.path, say
+        self.folder = RunFolder(workdir.path)
         self._check_lock = workdir.check_lock
         self._interruption, self._profiles = interruption, profiles
         self.mesh = make_mesh()
@@ -98,13 +100,13 @@ class Run:
             return load_replay(self.dataset, self.mesh)
         replay = self._keeper.restore(empty_replay(self.config, self.mesh), self.progress.replay_step)
         if self.progress.replay_step and not int(local(replay.num_episodes)[0]):
-            raise UserError(f"{self.workdir}/replay: none of its files can be read; choose another --workdir")
+            raise UserError(f"{self.folder.replay}: none of its files can be read; choose another --workdir")
         return replay
 
     @functools.cached_property
     def _keeper(self) -> ReplayKeeper:
         env = self.config.env
-        journal = Journal(self.workdir / "replay", env.num_envs, self.config.frame_shape)
+        journal = Journal(self.folder.replay, env.num_envs, self.config.frame_shape)
         return ReplayKeeper(self.config, self.mesh, journal)
 
     @functools.cached_property
@@ -252,9 +254,9 @@ class Run:
         with self._bar(network, num_updates, "update") as bar:
             if self._profiles and program.num_dispatches == 0:
                 self._update(network, 1, bar)  # the first one is slower
-                with jax.profiler.trace(str(self.workdir / "profile" / network)):
+                with jax.profiler.trace(str(self.folder.profile(network))):
                     self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
-                self.say(f"profile of the {network} update in {self.workdir / 'profile' / network}")
+                self.say(f"profile of the {network} update in {self.folder.profile(network)}")
             self._update(network, self._updates_left(network), bar)
 
     def _updates_left(self, network: str) -> int:
@@ -352,7 +354,7 @@ class Run:
         bad = not_finite(scalars)
         if bad:
             number = int(getattr(self.state, network).updates)
-            path = self.workdir / f"not_finite_{network}_{number}.npz"
+            path = self.folder.not_finite(network, number)
             keep_batch(path, network, self.state, self.replay, self.config, self.mesh)
             newest = self.checkpoints.newest
             saved = f"{newest} holds the last good state" if newest else "none was saved"

@@ -18,14 +18,13 @@ from edeline_jax.runtime.devices import local
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import write_json
 from edeline_jax.training.run import Run
+from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.progress import Progress
-
-SUMMARY = "summary.json"
 
 
 def is_finished(workdir: Path, config: Config) -> bool:
     """Whether the folder holds a run that has nothing left to do under this config (which may be longer by now)."""
-    path = workdir / SUMMARY
+    path = RunFolder(workdir).summary
     if not path.exists():
         return False
     try:
@@ -43,14 +42,14 @@ def finish(run: Run) -> None:
     if not cluster.is_main():
         return
     pictures = draw_report(run, test)
-    write_json(run.workdir / SUMMARY, summary)
+    write_json(run.folder.summary, summary)
     if test is not None:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
         if "human_normalised_score" in summary:
             score += f", human-normalised {summary['human_normalised_score']:.3f}"
         run.say(score)
-    left = [run.workdir / SUMMARY, run.workdir / "metrics.jsonl", *pictures]
-    for path in [*left, run.workdir / "checkpoints", run.workdir / "agents"]:
+    left = [run.folder.summary, run.folder.metrics, *pictures]
+    for path in [*left, run.folder.checkpoints, run.folder.agents]:
         run.say(f"  {path}")
 
 
@@ -69,9 +68,9 @@ def draw_report(run: Run, test: Test | None) -> list[Path]:
 
     Without test games the films begin in the dataset that was trained on.
     """
-    folder = run.workdir / "report"
+    folder = run.folder.report
     folder.mkdir(exist_ok=True)
-    pictures = draw_curves(run.workdir / "metrics.jsonl", folder)
+    pictures = draw_curves(run.folder.metrics, folder)
     if run.config.training.model_free:
         return pictures
     params = local(run.state.world_model.params)

@@ -18,6 +18,7 @@ from edeline_jax.config.schema import CheckpointingConfig
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line
 from edeline_jax.runtime.files import absolute, move
+from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.progress import Progress
 
 Shapes = dict[str, str]  # name of an array -> dtype and shape
@@ -32,9 +33,9 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path, config: CheckpointingConfig):
-        self._workdir, self._questions = workdir, 0
-        self._states = _manager(workdir / "checkpoints", keep=config.num_states_to_keep)
-        self._agents = _manager(workdir / "agents", keep=config.num_agents_to_keep)
+        self._folder, self._questions = RunFolder(workdir), 0
+        self._states = _manager(self._folder.checkpoints, keep=config.num_states_to_keep)
+        self._agents = _manager(self._folder.agents, keep=config.num_agents_to_keep)
 
     def save(self, state: Any, progress: Progress) -> None:
         """Begins to save everything that a resume needs beside the journal."""
@@ -82,7 +83,7 @@ class Checkpoints:
         if numbers:
             raise UserError(
                 f"no checkpoint in {self._states.directory} can be read; they were moved to "
-                f"{self._workdir / 'set_aside'}: choose another --workdir to start again"
+                f"{self._folder.set_aside}: choose another --workdir to start again"
             )
         return None
 
@@ -92,7 +93,7 @@ class Checkpoints:
         with self._reporting():
             self._states.wait_until_finished()
         number = self._states.latest_step()
-        return None if number is None else self._workdir / "checkpoints" / str(number)
+        return None if number is None else self._folder.checkpoints / str(number)
 
     def reached_preemption(self) -> bool:
         """Whether the cluster's scheduler announced an end (through JAX's pre-emption service, as Orbax reads it).
@@ -128,7 +129,7 @@ class Checkpoints:
         return jax.tree.map(_wrapped, restored, state), progress
 
     def _set_aside(self, number: int, error: Exception) -> None:
-        folder = self._workdir / "set_aside"
+        folder = self._folder.set_aside
         cluster.wait_for_all("a checkpoint is set aside")
         if cluster.is_main():
             folder.mkdir(exist_ok=True)
@@ -146,7 +147,7 @@ class Checkpoints:
             if not reason and isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
                 raise  # another process is gone
             raise UserError(
-                f"cannot save to {self._workdir} ({reason or one_line(error)}); earlier checkpoints are intact: "
+                f"cannot save to {self._folder.path} ({reason or one_line(error)}); earlier checkpoints are intact: "
                 "make room and start again with the same --workdir"
             ) from error
 

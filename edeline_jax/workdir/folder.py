@@ -1,143 +1,87 @@
-"""The folder of a run: where it is, whose config it holds, and who is at work in it."""
+"""The layout of a run's folder: the one place that knows the names in it."""
 
-import datetime
 import json
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-import jax
 from etils.epath import Path
 
-from edeline_jax import __version__
-from edeline_jax.config import Config, to_dict
-from edeline_jax.runtime import cluster
-from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
-from edeline_jax.runtime.files import in_bucket, to_path, write_json
-from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
-
-CONFIG = "config.json"
-# What a run may change between its starts: logging, evaluation, the length of the schedule.
-FREE = (
-    "config.wandb",
-    "config.evaluation",
-    "config.checkpointing",
-    "config.training.should",
-    "config.training.num_final_epochs",
-    "config.collection.num_steps_total",
-)
+from edeline_jax.runtime.errors import UserError, one_line
 
 
-class Workdir(NamedTuple):
-    """A run's folder, on a disk or in a bucket; of several processes of one run only the main one has the lock."""
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder, on a disk or in a bucket; whether any of it exists is another question."""
 
     path: Path
-    lock: FileLock | Claim | None
 
-    def check_lock(self) -> None:
-        """Raises UserError in all processes of the run where another start has taken the folder over."""
-        if in_bucket(self.path):
-            cluster.main_first(self._check)
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.json"
 
-    def _check(self) -> str:
-        self.lock.check()
-        return ""
+    @property
+    def metrics(self) -> Path:
+        """A JSON line per event."""
+        return self.path / "metrics.jsonl"
 
+    @property
+    def summary(self) -> Path:
+        """Written last: what the run came to."""
+        return self.path / "summary.json"
 
-def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
-    """Makes or opens the run's folder and writes the resolved config into it.
+    @property
+    def checkpoints(self) -> Path:
+        """Full states, a folder each, numbered in the order of saving."""
+        return self.path / "checkpoints"
 
-    A run that has saved nothing yet is begun anew, whatever its config was.
+    @property
+    def agents(self) -> Path:
+        """Weights alone, a folder each, numbered by epoch."""
+        return self.path / "agents"
 
-    Args:
-      name: the folder, or gs://BUCKET/FOLDER; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
-      allowed: keys ("config.seed") that may change besides the free ones.
-      say: is told every key that changes.
+    @property
+    def replay(self) -> Path:
+        """The journal of what was collected."""
+        return self.path / "replay"
 
-    Raises:
-      ConfigError: the folder holds a run whose config differs in other keys.
-      UserError: another process is at work there, or the folder cannot be used.
-    """
-    folder = to_path(name or f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = lock(folder)
-    except UserError:
-        raise
-    except Exception as error:  # of the disk, or of the bucket's libraries
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise UserError(f"{folder}: cannot be used as --workdir ({reason})") from error
-    resolved = json.loads(json.dumps(to_dict(config)))
-    if (folder / CONFIG).exists() and _has_learnt(folder):
-        _refuse_changes(folder, differences(read_config(folder), resolved), allowed, say)
-    if config.training.should or not (folder / CONFIG).exists():  # a look at a run does not change it
-        write_json(folder / CONFIG, resolved)
-    return Workdir(folder, held)
+    @property
+    def report(self) -> Path:
+        """Pictures."""
+        return self.path / "report"
 
+    @property
+    def set_aside(self) -> Path:
+        """Damaged checkpoints."""
+        return self.path / "set_aside"
 
-def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
-    """The same for all processes of a run: the main one opens the folder, and all must see it.
+    @property
+    def lock(self) -> Path:
+        """Names the process at work here."""
+        return self.path / "lock"
 
-    Raises:
-      UserError: in all processes.
-    """
-    opened: list[Workdir] = []
+    @property
+    def wandb_id(self) -> Path:
+        """The id of wandb's run."""
+        return self.path / "wandb_id"
 
-    def open_it() -> str:
-        opened.append(open_workdir(name, config, allowed, say))
-        return f"{opened[0].path}\n{owner_of(opened[0].path)}"
+    def profile(self, network: str) -> Path:
+        """The trace of a few updates of a network."""
+        return self.path / "profile" / network
 
-    path, owner = cluster.main_first(open_it).split("\n")
-    folder = to_path(path)
-    if cluster.any_process(owner_of(folder) != owner):
-        raise UserError(
-            f"{path}: not every process of this run sees it; --workdir must be on a disk that all hosts share (NFS), "
-            "or in a bucket: gs://BUCKET/FOLDER"
-        )
-    return opened[0] if opened else Workdir(folder, None)
+    def not_finite(self, network: str, update: int) -> Path:
+        """What an update learnt from whose loss or gradient was not finite."""
+        return self.path / f"not_finite_{network}_{update}.npz"
 
+    def numbered(self, folder: Path) -> list[int]:
+        """Numbers of the states in `checkpoints`, or of the epochs in `agents`, in order."""
+        return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
 
-def read_config(folder: Path) -> Any:
-    """The resolved config of a run as nested dicts; raises UserError where there is none."""
-    path = folder / CONFIG
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({one_line(error)}); it must be the config of a run") from error
-
-
-def run_facts(config: Config) -> dict[str, Any]:
-    """What must be the same in all processes of a run."""
-    versions = {"the JAX version": jax.__version__, "the edeline-jax version": __version__}
-    return {**versions, "the number of local devices": jax.local_device_count(), **_leaves(to_dict(config))}
-
-
-def _leaves(tree: Any, key: str = "config") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {key: tree}
-    return {k: leaf for name in tree for k, leaf in _leaves(tree[name], f"{key}.{name}").items()}
-
-
-def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
-    """key -> "old -> new" for every leaf of two nested dicts that differs."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return {} if old == new else {key: f"{shorten(str(old))} -> {shorten(str(new))}"}
-    keys = dict.fromkeys([*old, *new])
-    return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
-
-
-def _has_learnt(folder: Path) -> bool:
-    return any(path.name.isdigit() for kind in ("checkpoints", "agents") for path in (folder / kind).glob("*"))
-
-
-def _refuse_changes(
-    folder: Path, changed: dict[str, str], allowed: Collection[str], say: Callable[[str], None]
-) -> None:
-    refused = [key for key in changed if not any(key == k or key.startswith(f"{k}.") for k in (*FREE, *allowed))]
-    if refused:
-        list_ = "; ".join(f"{key}: {changed[key]}" for key in refused)
-        raise ConfigError(
-            f"{folder} holds a run of another config: {list_}. Take it back, choose another --workdir, or if you know "
-            f"what it does to the run: --allow_config_change={','.join(refused)}"
-        )
-    for key, change in changed.items():
-        say(f"changed {key}: {change}")
+    def read_config(self) -> Any:
+        """The resolved config as nested dicts; raises UserError if there is none."""
+        try:
+            return json.loads(self.config.read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{self.config}: cannot be read ({one_line(error)}); it must be the config of a run"
+            ) from error

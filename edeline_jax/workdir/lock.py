@@ -10,15 +10,14 @@ from etils.epath import Path
 
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import in_bucket
-
-NAME = "lock"
+from edeline_jax.workdir.folder import RunFolder
 
 
 class FileLock:
     """The kernel's lock on a file: a second process is refused; let go when the first one ends, however it ends."""
 
     def __init__(self, folder: Path):
-        self._file: TextIO = open(folder / NAME, "a+")  # noqa: SIM115 (open as long as the lock is held)
+        self._file: TextIO = open(RunFolder(folder).lock, "a+")  # noqa: SIM115 (open as long as the lock is held)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,7 +37,7 @@ class Claim:
 
     def __init__(self, folder: Path):
         self._folder, self._owner = folder, _this_process()
-        (folder / NAME).write_text(self._owner)
+        RunFolder(folder).lock.write_text(self._owner)
 
     def check(self) -> None:
         """Raises UserError where another process has begun to work there since."""
@@ -58,7 +57,7 @@ def lock(folder: Path) -> FileLock | Claim:
 def owner_of(folder: Path) -> str:
     """Who is at work there; nobody where the folder cannot be read."""
     try:
-        return (folder / NAME).read_text()
+        return RunFolder(folder).lock.read_text()
     except OSError:
         return ""
 

@@ -9,6 +9,7 @@ from etils.epath import Path
 from edeline_jax.config.schema import WandbConfig
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import Lines
+from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.progress import Progress
 from edeline_jax.workdir.wandb_log import WandbLog
 
@@ -17,7 +18,7 @@ class MetricsLog:
     """Appends to `metrics.jsonl`, and hands the same lines to wandb where its mode is not disabled."""
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
-        self._path = workdir / "metrics.jsonl"
+        self._path = RunFolder(workdir).metrics
         self._lines = Lines(self._path)
         self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
 

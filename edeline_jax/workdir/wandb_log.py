@@ -14,6 +14,7 @@ from etils.epath import Path
 from edeline_jax.config.schema import WandbConfig
 from edeline_jax.runtime.errors import one_line
 from edeline_jax.runtime.files import in_bucket
+from edeline_jax.workdir.folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
 MOST_LINES_WAITING = 30_000  # what a pipe's semaphore can count
@@ -77,7 +78,7 @@ def _work(settings: dict[str, Any], lines: Any) -> None:
 
 
 def _run_id(workdir: Path) -> str:
-    path = workdir / "wandb_id"
+    path = RunFolder(workdir).wandb_id
     if not path.exists():
         path.write_text(secrets.token_hex(4))
     return path.read_text().strip()

@@ -1,0 +1,135 @@
+"""Opening the folder of a run: whose config it holds, and who is at work in it."""
+
+import datetime
+import json
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import jax
+from etils.epath import Path
+
+from edeline_jax import __version__
+from edeline_jax.config import Config, to_dict
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
+from edeline_jax.runtime.files import in_bucket, to_path, write_json
+from edeline_jax.workdir.folder import RunFolder
+from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
+
+# What a run may change between its starts: logging, evaluation, the length of the schedule.
+FREE = (
+    "config.wandb",
+    "config.evaluation",
+    "config.checkpointing",
+    "config.training.should",
+    "config.training.num_final_epochs",
+    "config.collection.num_steps_total",
+)
+
+
+class Workdir(NamedTuple):
+    """A run's folder, on a disk or in a bucket; of several processes of one run only the main one has the lock."""
+
+    path: Path
+    lock: FileLock | Claim | None
+
+    def check_lock(self) -> None:
+        """Raises UserError in all processes of the run where another start has taken the folder over."""
+        if in_bucket(self.path):
+            cluster.main_first(self._check)
+
+    def _check(self) -> str:
+        self.lock.check()
+        return ""
+
+
+def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
+    """Makes or opens the run's folder and writes the resolved config into it.
+
+    A run that has saved nothing yet is begun anew, whatever its config was.
+
+    Args:
+      name: the folder, or gs://BUCKET/FOLDER; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
+      allowed: keys ("config.seed") that may change besides the free ones.
+      say: is told every key that changes.
+
+    Raises:
+      ConfigError: the folder holds a run whose config differs in other keys.
+      UserError: another process is at work there, or the folder cannot be used.
+    """
+    folder = to_path(name or f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = lock(folder)
+    except UserError:
+        raise
+    except Exception as error:  # of the disk, or of the bucket's libraries
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"{folder}: cannot be used as --workdir ({reason})") from error
+    resolved = json.loads(json.dumps(to_dict(config)))
+    run = RunFolder(folder)
+    if run.config.exists() and _has_learnt(run):
+        _refuse_changes(folder, differences(run.read_config(), resolved), allowed, say)
+    if config.training.should or not run.config.exists():  # a look at a run does not change it
+        write_json(run.config, resolved)
+    return Workdir(folder, held)
+
+
+def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
+    """The same for all processes of a run: the main one opens the folder, and all must see it.
+
+    Raises:
+      UserError: in all processes.
+    """
+    opened: list[Workdir] = []
+
+    def open_it() -> str:
+        opened.append(open_workdir(name, config, allowed, say))
+        return f"{opened[0].path}\n{owner_of(opened[0].path)}"
+
+    path, owner = cluster.main_first(open_it).split("\n")
+    folder = to_path(path)
+    if cluster.any_process(owner_of(folder) != owner):
+        raise UserError(
+            f"{path}: not every process of this run sees it; --workdir must be on a disk that all hosts share (NFS), "
+            "or in a bucket: gs://BUCKET/FOLDER"
+        )
+    return opened[0] if opened else Workdir(folder, None)
+
+
+def run_facts(config: Config) -> dict[str, Any]:
+    """What must be the same in all processes of a run."""
+    versions = {"the JAX version": jax.__version__, "the edeline-jax version": __version__}
+    return {**versions, "the number of local devices": jax.local_device_count(), **_leaves(to_dict(config))}
+
+
+def _leaves(tree: Any, key: str = "config") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {key: tree}
+    return {k: leaf for name in tree for k, leaf in _leaves(tree[name], f"{key}.{name}").items()}
+
+
+def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
+    """key -> "old -> new" for every leaf of two nested dicts that differs."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return {} if old == new else {key: f"{shorten(str(old))} -> {shorten(str(new))}"}
+    keys = dict.fromkeys([*old, *new])
+    return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
+
+
+def _has_learnt(folder: RunFolder) -> bool:
+    return bool(folder.numbered(folder.checkpoints) or folder.numbered(folder.agents))
+
+
+def _refuse_changes(
+    folder: Path, changed: dict[str, str], allowed: Collection[str], say: Callable[[str], None]
+) -> None:
+    refused = [key for key in changed if not any(key == k or key.startswith(f"{k}.") for k in (*FREE, *allowed))]
+    if refused:
+        list_ = "; ".join(f"{key}: {changed[key]}" for key in refused)
+        raise ConfigError(
+            f"{folder} holds a run of another config: {list_}. Take it back, choose another --workdir, or if you know "
+            f"what it does to the run: --allow_config_change={','.join(refused)}"
+        )
+    for key, change in changed.items():
+        say(f"changed {key}: {change}")
