@@ -87,7 +87,7 @@ def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> 
     for warm_up in range(2):
         for dispatch in program.run(state, work.replay, 1 + warm_up):
             state = dispatch.state
-    times, length = [], max(1, round(1.0 / program.seconds_per_update))
+    times, length = [], max(1, round(1.0 / program.pace.seconds_per_update))
     for _ in range(REPEATS.value):
         for dispatch in program.run(state, work.replay, length):
             state = dispatch.state

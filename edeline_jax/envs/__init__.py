@@ -3,7 +3,7 @@
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
 from edeline_jax.envs.games import GAMES, find_game, human_normalised_score
-from edeline_jax.envs.registry import NO_ENV, check_env, count_actions, make_env
+from edeline_jax.envs.registry import NO_ENV, check_env, count_actions, env_seed, make_env
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "VectorEnv",
     "check_env",
     "count_actions",
+    "env_seed",
     "find_game",
     "human_normalised_score",
     "make_env",

@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from edeline_jax.envs import atari, catch
 from edeline_jax.envs.games import GAMES, find_game
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
@@ -45,6 +47,11 @@ def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -
       ValueError: there is no environment of that id, or none of that size.
     """
     return _family(settings.id).make(settings, num_envs, seed, lives_end)
+
+
+def env_seed(*numbers: int) -> int:
+    """The seed of environments that other numbers tell apart: other numbers give other games."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 @functools.cache

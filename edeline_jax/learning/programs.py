@@ -1,14 +1,15 @@
 """The compiled update programs of a run, and how many updates to give them at once."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.learning.state import STATE_SPEC, TrainState
@@ -21,16 +22,51 @@ SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a p
 
 
 class Dispatch(NamedTuple):
-    """What one call of a program did: the new state, mean metrics on the host, updates, seconds."""
+    """What one call of a program did."""
 
     state: TrainState
-    metrics: Metrics
+    metrics: Metrics  # means, on the host
     num_updates: int
     seconds: float
+    games: Sequence[Game] = ()  # that ended in real environments meanwhile
+
+
+class Pace:
+    """How many updates go into one dispatch."""
+
+    def __init__(self) -> None:
+        self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
+        self.num_dispatches = 0
+
+    def length(self) -> int:
+        """Updates of the next dispatch: one at first, then some seconds of them; equal in all processes."""
+        seconds = self.seconds_per_update
+        return cluster.from_main(max(1, int(SECONDS_PER_DISPATCH / seconds)) if seconds else 1)
+
+    def count(self, seconds: float, num_updates: int) -> None:
+        """Counts a dispatch."""
+        self.seconds_per_update = seconds / num_updates
+        self.num_dispatches += 1
+
+
+class Program(Protocol):
+    """What trains one network, whatever it learns from."""
+
+    pace: Pace
+    is_compiled: bool
+    env_steps_per_update: int  # taken in real environments
+
+    def compile(self, state: TrainState, replay: Replay) -> str:
+        """Compiles for arrays like these; returns a line that says how it went. Not asked of what is compiled."""
+
+    def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
+        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
 
 
 class UpdateProgram:
-    """Many updates of one network per dispatch, compiled once."""
+    """Many updates of one network per dispatch, compiled once. See `Program`."""
+
+    env_steps_per_update = 0
 
     def __init__(self, function: Callable, agent: Agent, config: Config, mesh: Mesh):
         def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
@@ -39,9 +75,8 @@ class UpdateProgram:
         specs = (STATE_SPEC, REPLAY_SPEC, P())
         self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
         self._mesh, self._compiled = mesh, None
+        self.pace = Pace()
         self.compile_seconds = 0.0
-        self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
-        self.num_dispatches = 0
 
     def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
         """The program for arrays (or shapes) like these, not yet compiled.
@@ -51,12 +86,17 @@ class UpdateProgram:
         shapes = abstract(self._mesh, (STATE_SPEC, REPLAY_SPEC), (state, replay))
         return self._jitted.lower(*shapes, np.int32(1))
 
-    def compile(self, state: TrainState, replay: Replay) -> None:
-        """Compiles for arrays like these, once; `compile_seconds` says how long it took."""
-        if self._compiled is None:
-            begin = time.perf_counter()
-            self._compiled = self.lower(state, replay).compile()
-            self.compile_seconds = time.perf_counter() - begin
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the first update can begin at once."""
+        return self._compiled is not None
+
+    def compile(self, state: TrainState, replay: Replay) -> str:
+        begin = time.perf_counter()
+        self._compiled = self.lower(state, replay).compile()
+        self.compile_seconds = time.perf_counter() - begin
+        plans = f"it plans {self.temporary_bytes / 1e9:.2f} GB beside state and replay"
+        return f"compiled in {self.compile_seconds:.0f} s; {plans}"
 
     @property
     def temporary_bytes(self) -> int:
@@ -64,20 +104,16 @@ class UpdateProgram:
         return self._compiled.memory_analysis().temp_size_in_bytes
 
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
-        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
-        self.compile(state, replay)
+        if not self.is_compiled:
+            self.compile(state, replay)
         while num_updates > 0:
-            begin, n = time.perf_counter(), min(num_updates, cluster.from_main(self._length()))
+            begin, n = time.perf_counter(), min(num_updates, self.pace.length())
             state, metrics = self._compiled(state, replay, np.int32(n))
             metrics = jax.device_get(metrics)
             seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
-            self.seconds_per_update = seconds / done
-            self.num_dispatches += 1
+            self.pace.count(seconds, done)
             num_updates -= done
             yield Dispatch(state, metrics, done, seconds)
-
-    def _length(self) -> int:
-        return max(1, int(SECONDS_PER_DISPATCH / self.seconds_per_update)) if self.seconds_per_update else 1
 
 
 def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:

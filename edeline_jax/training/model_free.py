@@ -1,54 +1,69 @@
 """The actor-critic without a world model: the same rollout and loss, in real environments."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from edeline_jax.acting.scoreboard import Game, Scoreboard
-from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, host_scan, rollout
+from edeline_jax.acting.collection import make_training_env
+from edeline_jax.acting.real_environment import RealEnvironment
+from edeline_jax.actor_critic.rollout import PolicyDraws, Trajectory, host_scan, rollout
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
-from edeline_jax.envs import VectorEnv
-from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning.optimizer import make_optimizer
-from edeline_jax.learning.state import Learner
+from edeline_jax.learning.programs import Dispatch, Pace
+from edeline_jax.learning.scalars import not_finite
+from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.learning.updates import Metrics, actor_critic_gradients, apply_gradients, total
 from edeline_jax.nn.lstm import LSTMState
-from edeline_jax.replay.frame import to_float
+from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, lift, local
 
 Update = Callable[[Learner, Trajectory, LSTMState], tuple[Learner, Metrics]]
 
 
-class RealEnvironment:
-    """A `VectorEnv` as the environment of rollouts.
+class ModelFreeProgram:
+    """Trains the actor-critic on real steps; see `learning.programs.Program`.
 
-    rollout: where the next rollout begins; at first new games everywhere, the LSTM at zeros.
-    games: those that ended.
+    The environments begin with the first update of this start, which compiles what it needs.
     """
 
-    def __init__(self, env: VectorEnv, agent: Agent):
-        self.num_envs = env.num_envs
-        self.games: list[Game] = []
-        self._env, self._scoreboard = env, Scoreboard(env.num_envs)
-        self.rollout = RolloutState(
-            to_float(jnp.asarray(env.reset())), agent.actor_critic.init_state(env.num_envs), None
-        )
+    is_compiled = True
 
-    def step(self, state: None, action: jax.Array, draws: Any) -> tuple[None, Outcome]:
-        """One step of every environment; see `Outcome`."""
-        del draws  # the environment is its own source of chance
-        result = self._env.step(np.asarray(action))
-        self.games += [game for _, game in self._scoreboard.count(result.reward, result.game_over)]
-        obs, final_obs = to_float(jnp.asarray(result.obs)), to_float(jnp.asarray(result.final_obs))
-        burn_in = jnp.zeros((obs.shape[0], 0, *obs.shape[1:]))
-        return state, Outcome(obs, final_obs, result.reward, result.end, result.trunc, burn_in)
+    def __init__(self, agent: Agent, config: Config, mesh: Mesh):
+        self._agent, self._config = agent, config
+        self._update = build_update(agent, config, mesh)
+        self._env: RealEnvironment | None = None
+        self.pace = Pace()
+        self.env_steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs
+
+    def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
+        """The replay is not used."""
+        if self._env is None:
+            env_steps = int(state.actor_critic.updates) * self.env_steps_per_update
+            self._env = RealEnvironment(make_training_env(self._config, env_steps), self._agent)
+        while num_updates > 0:
+            dispatch = self._dispatch(state, min(num_updates, self.pace.length()))
+            state = dispatch.state
+            num_updates -= dispatch.num_updates
+            yield dispatch
+
+    def _dispatch(self, state: TrainState, num_updates: int) -> Dispatch:
+        begin, learner, every = time.perf_counter(), state.actor_critic, []
+        key = local(state.key)
+        while len(every) < num_updates and not (every and not_finite(every[-1])):
+            learner, metrics = train_model_free(learner, self._env, key, self._update, self._agent, self._config)
+            every.append(jax.device_get(metrics))
+        seconds, games = time.perf_counter() - begin, self._env.games
+        self._env.games = []
+        self.pace.count(seconds, len(every))
+        means = jax.tree.map(lambda *values: np.mean(values), *every)
+        return Dispatch(state._replace(actor_critic=learner), means, len(every), seconds, games)
 
 
 def train_model_free(

@@ -33,9 +33,27 @@ def epoch_line(progress: Progress, updates: tuple[int, int], seconds_left: float
     )
 
 
+def resumption(progress: Progress, updates: tuple[int, int]) -> str:
+    """Where a resumed run goes on."""
+    place = "in" if progress.epoch_is_open else "after"
+    return f"resumed {place} epoch {progress.epoch}, {progress.env_steps} steps, updates {updates}"
+
+
+def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[str, float]) -> str:
+    """What a test came to: statistics of its games, and the world model's losses, if there is one."""
+    line = f"test, epoch {progress.epoch}: return {games['return_mean']:.2f} ± {games['return_std']:.2f}"
+    if not losses:
+        return line
+    error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]
+    return f"{line}; pixel error {error:.2f} of 255, repeating the last frame {baseline:.2f}"
+
+
 def seconds_left(config: Config, progress: Progress, seconds_per_update: Mapping[str, float]) -> float:
     """The updates still to come at the given pace; collection and tests are not counted."""
     steps_left = max(0, config.collection.num_steps_total - progress.env_steps)
+    if config.training.model_free:
+        steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs
+        return seconds_per_update["actor_critic"] * steps_left / steps_per_update
     collecting = 0 if progress.collection_is_through(config) else -(-steps_left // config.collection.steps_per_epoch)
     epochs_left = collecting + config.training.num_final_epochs - progress.final_epochs
     return sum(

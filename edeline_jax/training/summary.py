@@ -10,7 +10,7 @@ from edeline_jax.acting.scoreboard import summarize_games
 from edeline_jax.config import Config
 from edeline_jax.envs import GAMES, human_normalised_score
 from edeline_jax.evaluation.film import shoot
-from edeline_jax.evaluation.games import Test
+from edeline_jax.evaluation.tester import Evaluation
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
 from edeline_jax.runtime import cluster
@@ -53,7 +53,7 @@ def finish(run: Run) -> None:
         run.say(f"  {path}")
 
 
-def summarize(run: Run, test: Test | None) -> dict[str, Any]:
+def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
     """What the run came to."""
     updates = dict(zip(("world_model_updates", "actor_critic_updates"), run.updates, strict=True))
     statistics = {} if test is None else summarize_games(test.games)
@@ -63,7 +63,7 @@ def summarize(run: Run, test: Test | None) -> dict[str, Any]:
     return summary | {"progress": run.progress._asdict()}
 
 
-def draw_report(run: Run, test: Test | None) -> list[Path]:
+def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
     """Curves, and unless there is no world model a filmstrip and a GIF; returns their paths.
 
     Without test games the films begin in the dataset that was trained on.

@@ -33,6 +33,11 @@ class Workdir(NamedTuple):
     path: Path
     lock: FileLock | Claim | None
 
+    @property
+    def folder(self) -> RunFolder:
+        """What is in it."""
+        return RunFolder(self.path)
+
     def check_lock(self) -> None:
         """Raises UserError in all processes of the run where another start has taken the folder over."""
         if in_bucket(self.path):

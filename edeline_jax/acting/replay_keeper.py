@@ -1,0 +1,86 @@
+"""The replay of a run as it grows: on the devices, on the host's account, and in the journal."""
+
+import functools
+import math
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from edeline_jax.config import Config
+from edeline_jax.dataset.journal import Journal
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
+from edeline_jax.replay.chunk import Chunk, filled_up
+from edeline_jax.replay.episode_table import EpisodeTable
+from edeline_jax.runtime import cluster
+
+_append = jax.jit(append, donate_argnums=0)
+
+
+class ReplayKeeper:
+    """Fills the replay on the devices; the host's account of it is kept here, its steps are kept in the journal.
+
+    Every process knows the steps of all, and keeps those of its own environments on its devices.
+    """
+
+    def __init__(self, config: Config, mesh: Mesh, journal: Journal):
+        self._journal, self._sharding = journal, NamedSharding(mesh, REPLAY_SPEC)
+        num_streams = cluster.share(config.env.num_envs)
+        self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
+        self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # one length, one program
+        self._table = EpisodeTable(num_streams, steps_per_env(config), len(mesh.local_devices))
+        self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
+
+    @property
+    def step(self) -> int:
+        """Steps in each stream."""
+        return self._table.step
+
+    @property
+    def minority_rewards(self) -> int:
+        """Steps whose reward sign is not the most frequent one."""
+        return int(self._reward_signs.sum() - self._reward_signs.max())
+
+    def restore(self, replay: Replay, stop: int) -> Replay:
+        """Fills an empty replay up to position `stop` from the journal, and drops what the journal has beyond it."""
+        for first, chunk in self._journal.read(stop):
+            replay = self._count(replay, chunk, first)
+        cluster.wait_for_all("the journal is read")
+        if cluster.is_main():
+            self._journal.discard_after(stop)
+        self._table.step = stop  # also where the last chunk was lost
+        return self._publish(replay)
+
+    def add(self, replay: Replay, chunk: Chunk) -> Replay:
+        """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
+        n = chunk.actions.shape[1]
+        everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self._part))))
+        chunk = Chunk(*(x[:, :n] for x in everywhere))
+        if cluster.is_main():
+            self._journal.append(chunk, self.step)
+        return self._publish(self._count(replay, chunk, self.step))
+
+    def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
+        self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
+        own = Chunk(*(x[self._own] for x in chunk))
+        self._table.record(own.starts, first)
+        for begin in range(0, own.actions.shape[1], self._part):
+            part = filled_up(Chunk(*(x[:, begin : begin + self._part] for x in own)), self._part)
+            replay = _append(replay, cluster.place(part, self._sharding), first + begin)
+        return replay
+
+    def _publish(self, replay: Replay) -> Replay:
+        episodes, num_episodes = cluster.place(self._table.arrays(), self._sharding)
+        return replay._replace(episodes=episodes, num_episodes=num_episodes)
+
+
+def steps_per_env(config: Config) -> int:
+    """The capacity of one environment's stream: all advance together, and the run's last step is rounded up."""
+    return -(-config.collection.num_steps_total // config.env.num_envs)
+
+
+def empty_replay(config: Config, mesh: Mesh) -> Replay:
+    """The run's replay, zeros spread over the mesh."""
+    num_envs, num_steps, frame_size = config.env.num_envs, steps_per_env(config), math.prod(config.frame_shape)
+    init = functools.partial(init_replay, num_envs, num_steps, frame_size, mesh.size)
+    return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()
