@@ -8,6 +8,7 @@ import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, Scoreboard
 from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.actor_critic.rollout import act
 from edeline_jax.envs.vector import Transition, VectorEnv
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
@@ -81,8 +82,8 @@ def _choose(
 ) -> tuple[jax.Array, LSTMState]:
     sample_key, explore_key, uniform_key = jax.random.split(key, 3)
     lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
-    logits, _, lstm = network.apply(params, to_float(frames), lstm)
-    sampled = jax.random.categorical(sample_key, logits)
-    uniform = jax.random.randint(uniform_key, sampled.shape, 0, logits.shape[-1])
+    gumbel = jax.random.gumbel(sample_key, (len(frames), network.num_actions))
+    _, _, lstm, sampled = act(params, network, to_float(frames), lstm, gumbel)
+    uniform = jax.random.randint(uniform_key, sampled.shape, 0, network.num_actions)
     explores = jax.random.bernoulli(explore_key, epsilon, sampled.shape)
     return jnp.where(explores, uniform, sampled).astype(jnp.int32), lstm
