@@ -53,6 +53,6 @@ def random_play(env: VectorEnv, num_steps: int) -> Chunk:
     for _ in range(num_steps):
         actions = rng.integers(0, env.num_actions, env.num_envs)
         result = env.step(actions)
-        steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.trunc, fresh))
-        frames, fresh = result.obs, result.end | result.trunc
+        steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.truncation, fresh))
+        frames, fresh = result.obs, result.end | result.truncation
     return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))

@@ -53,7 +53,7 @@ class Player:
         actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
         frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
         transition = self.env.step(actions)
-        self._frames, self._fresh = transition.obs, transition.end | transition.trunc
+        self._frames, self._fresh = transition.obs, transition.end | transition.truncation
         games = self._scoreboard.count(transition.reward, transition.game_over)
         return Play(frames, starts, actions, transition, games)
 
@@ -65,7 +65,7 @@ def stack(plays: list[Play]) -> Chunk:
         actions=np.stack([p.actions for p in plays], 1).astype(np.int32),
         rewards=np.stack([p.transition.reward for p in plays], 1),
         ends=np.stack([p.transition.end for p in plays], 1),
-        truncations=np.stack([p.transition.trunc for p in plays], 1),
+        truncations=np.stack([p.transition.truncation for p in plays], 1),
         starts=np.stack([p.starts for p in plays], 1),
     )
 

@@ -36,4 +36,4 @@ class RealEnvironment:
         self.games += [game for _, game in self._scoreboard.count(result.reward, result.game_over)]
         obs, final_obs = to_float(jnp.asarray(result.obs)), to_float(jnp.asarray(result.final_obs))
         burn_in = jnp.zeros((obs.shape[0], 0, *obs.shape[1:]))
-        return state, Outcome(obs, final_obs, result.reward, result.end, result.trunc, burn_in)
+        return state, Outcome(obs, final_obs, result.reward, result.end, result.truncation, burn_in)

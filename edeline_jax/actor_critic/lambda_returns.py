@@ -5,15 +5,15 @@ import jax.numpy as jnp
 
 
 def lambda_returns(
-    rewards: jax.Array, ends: jax.Array, truncs: jax.Array, bootstraps: jax.Array, gamma: float, lambda_: float
+    rewards: jax.Array, ends: jax.Array, truncations: jax.Array, bootstraps: jax.Array, gamma: float, lambda_: float
 ) -> jax.Array:
     """TD(lambda) targets (Sutton & Barto, eq. 12.18), clipped rewards, cut at ends and truncations.
 
-    R_t = sign(r_t) + (1 - end_t) gamma [(1 - trunc_t) ((1 - lambda) V_{t+1} + lambda R_{t+1}) + trunc_t V_{t+1}],
+    R_t = sign(r_t) + (1 - end_t) gamma [(1 - truncation_t) ((1 - lambda) V_{t+1} + lambda R_{t+1}) + truncation_t V_{t+1}],
     with R after the last step = V.
 
     Args:
-      rewards, ends, truncs: [T, B].
+      rewards, ends, truncations: [T, B].
       bootstraps: V_{t+1}, the value of the state that step t led to, [T, B].
 
     Returns:
@@ -21,10 +21,10 @@ def lambda_returns(
     """
 
     def step(following: jax.Array, inputs: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        reward, end, trunc, value = inputs
-        mixed = jnp.where(trunc, value, (1 - lambda_) * value + lambda_ * following)
+        reward, end, truncation, value = inputs
+        mixed = jnp.where(truncation, value, (1 - lambda_) * value + lambda_ * following)
         following = reward + gamma * jnp.where(end, 0.0, mixed)
         return following, following
 
-    inputs = (jnp.sign(rewards), ends.astype(bool), truncs.astype(bool), bootstraps)
+    inputs = (jnp.sign(rewards), ends.astype(bool), truncations.astype(bool), bootstraps)
     return jax.lax.scan(step, bootstraps[-1], inputs, reverse=True)[1]

@@ -26,7 +26,7 @@ def actor_critic_loss(
     """
     logits, values = _replay(params, network, trajectory, lstm)
     returns = lambda_returns(
-        trajectory.rewards, trajectory.ends, trajectory.truncs, trajectory.bootstraps, config.gamma, config.lambda_
+        trajectory.rewards, trajectory.ends, trajectory.truncations, trajectory.bootstraps, config.gamma, config.lambda_
     )
     log_pi = jax.nn.log_softmax(logits)
     log_pi_action = jnp.take_along_axis(log_pi, trajectory.actions[..., None], -1)[..., 0]

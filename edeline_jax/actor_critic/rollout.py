@@ -54,7 +54,7 @@ class Trajectory(NamedTuple):
     actions: jax.Array
     rewards: jax.Array
     ends: jax.Array
-    truncs: jax.Array
+    truncations: jax.Array
     dead: jax.Array
     burn_in: jax.Array
     logits: jax.Array
@@ -86,8 +86,18 @@ def rollout(
     def step(state: RolloutState, draws: PolicyDraws) -> tuple[RolloutState, tuple]:
         logits, value, lstm, action = act(params, network, state.obs, state.lstm, draws.action)
         env, outcome = env_step(state.env, action, draws.env)
-        lstm, dead, final_value = close(params, network, lstm, outcome)
-        record = (state.obs, action, outcome.reward, outcome.end, outcome.trunc, dead, outcome.burn_in, logits, value)
+        lstm, dead, final_value = restart_ended(params, network, lstm, outcome)
+        record = (
+            state.obs,
+            action,
+            outcome.reward,
+            outcome.end,
+            outcome.truncation,
+            dead,
+            outcome.burn_in,
+            logits,
+            value,
+        )
         return RolloutState(outcome.obs, lstm, env), (record, final_value)
 
     state, (record, final_values) = scan(step, state, draws)
@@ -119,14 +129,14 @@ def act(
 
 
 @jax.jit(static_argnums=1)
-def close(
+def restart_ended(
     params: Params, network: ActorCritic, lstm: LSTMState, outcome: Outcome
 ) -> tuple[LSTMState, jax.Array, jax.Array]:
     """Ends a step.
 
     Returns the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was).
     """
-    dead = outcome.end | outcome.trunc
+    dead = outcome.end | outcome.truncation
 
     def restart(index: jax.Array) -> tuple[LSTMState, jax.Array]:
         before = jax.tree.map(lambda x: x[index], lstm)

@@ -4,7 +4,7 @@ import difflib
 from typing import NamedTuple
 
 
-class Game(NamedTuple):
+class AtariGame(NamedTuple):
     """A game with the mean returns of random play and of a human tester."""
 
     task_id: str  # envpool's name
@@ -14,36 +14,36 @@ class Game(NamedTuple):
 
 # Scores as printed in Table 1 of the EDELINE paper (arXiv:2502.00466); dqn_zoo and rliable use the same.
 GAMES = {
-    "alien": Game("Alien-v5", 227.8, 7127.7),
-    "amidar": Game("Amidar-v5", 5.8, 1719.5),
-    "assault": Game("Assault-v5", 222.4, 742.0),
-    "asterix": Game("Asterix-v5", 210.0, 8503.3),
-    "bank_heist": Game("BankHeist-v5", 14.2, 753.1),
-    "battle_zone": Game("BattleZone-v5", 2360.0, 37187.5),
-    "boxing": Game("Boxing-v5", 0.1, 12.1),
-    "breakout": Game("Breakout-v5", 1.7, 30.5),
-    "chopper_command": Game("ChopperCommand-v5", 811.0, 7387.8),
-    "crazy_climber": Game("CrazyClimber-v5", 10780.5, 35829.4),
-    "demon_attack": Game("DemonAttack-v5", 152.1, 1971.0),
-    "freeway": Game("Freeway-v5", 0.0, 29.6),
-    "frostbite": Game("Frostbite-v5", 65.2, 4334.7),
-    "gopher": Game("Gopher-v5", 257.6, 2412.5),
-    "hero": Game("Hero-v5", 1027.0, 30826.4),
-    "jamesbond": Game("Jamesbond-v5", 29.0, 302.8),
-    "kangaroo": Game("Kangaroo-v5", 52.0, 3035.0),
-    "krull": Game("Krull-v5", 1598.0, 2665.5),
-    "kung_fu_master": Game("KungFuMaster-v5", 258.5, 22736.3),
-    "ms_pacman": Game("MsPacman-v5", 307.3, 6951.6),
-    "pong": Game("Pong-v5", -20.7, 14.6),
-    "private_eye": Game("PrivateEye-v5", 24.9, 69571.3),
-    "qbert": Game("Qbert-v5", 163.9, 13455.0),
-    "road_runner": Game("RoadRunner-v5", 11.5, 7845.0),
-    "seaquest": Game("Seaquest-v5", 68.4, 42054.7),
-    "up_n_down": Game("UpNDown-v5", 533.4, 11693.2),
+    "alien": AtariGame("Alien-v5", 227.8, 7127.7),
+    "amidar": AtariGame("Amidar-v5", 5.8, 1719.5),
+    "assault": AtariGame("Assault-v5", 222.4, 742.0),
+    "asterix": AtariGame("Asterix-v5", 210.0, 8503.3),
+    "bank_heist": AtariGame("BankHeist-v5", 14.2, 753.1),
+    "battle_zone": AtariGame("BattleZone-v5", 2360.0, 37187.5),
+    "boxing": AtariGame("Boxing-v5", 0.1, 12.1),
+    "breakout": AtariGame("Breakout-v5", 1.7, 30.5),
+    "chopper_command": AtariGame("ChopperCommand-v5", 811.0, 7387.8),
+    "crazy_climber": AtariGame("CrazyClimber-v5", 10780.5, 35829.4),
+    "demon_attack": AtariGame("DemonAttack-v5", 152.1, 1971.0),
+    "freeway": AtariGame("Freeway-v5", 0.0, 29.6),
+    "frostbite": AtariGame("Frostbite-v5", 65.2, 4334.7),
+    "gopher": AtariGame("Gopher-v5", 257.6, 2412.5),
+    "hero": AtariGame("Hero-v5", 1027.0, 30826.4),
+    "jamesbond": AtariGame("Jamesbond-v5", 29.0, 302.8),
+    "kangaroo": AtariGame("Kangaroo-v5", 52.0, 3035.0),
+    "krull": AtariGame("Krull-v5", 1598.0, 2665.5),
+    "kung_fu_master": AtariGame("KungFuMaster-v5", 258.5, 22736.3),
+    "ms_pacman": AtariGame("MsPacman-v5", 307.3, 6951.6),
+    "pong": AtariGame("Pong-v5", -20.7, 14.6),
+    "private_eye": AtariGame("PrivateEye-v5", 24.9, 69571.3),
+    "qbert": AtariGame("Qbert-v5", 163.9, 13455.0),
+    "road_runner": AtariGame("RoadRunner-v5", 11.5, 7845.0),
+    "seaquest": AtariGame("Seaquest-v5", 68.4, 42054.7),
+    "up_n_down": AtariGame("UpNDown-v5", 533.4, 11693.2),
 }
 
 
-def find_game(name: str) -> Game:
+def find_game(name: str) -> AtariGame:
     """Looks a game up by our name ("ms_pacman"); an unknown one raises ValueError naming the nearest."""
     if name not in GAMES:
         nearest = difflib.get_close_matches(name.lower(), GAMES) or sorted(GAMES)

@@ -10,7 +10,7 @@ class Outcome(NamedTuple):
 
     obs: the frame to act on next, float32 [B, H, W, C]: where the environment was restarted, the fresh start's newest.
     final_obs: the frame that the action led to; equals obs where nothing was restarted.
-    reward: float32 [B]. end, trunc: bool [B].
+    reward: float32 [B]. end, truncation: bool [B].
     burn_in: frames [B, K, H, W, C] that led to obs where it restarted; K is 0 for environments that begin at obs.
     """
 
@@ -18,5 +18,5 @@ class Outcome(NamedTuple):
     final_obs: jax.Array
     reward: jax.Array
     end: jax.Array
-    trunc: jax.Array
+    truncation: jax.Array
     burn_in: jax.Array

@@ -22,7 +22,7 @@ class Transition(NamedTuple):
     final_obs: np.ndarray  # uint8 [N,H,W,3]: the frame the action led to; equals obs where nothing was reset
     reward: np.ndarray  # float32 [N], raw
     end: np.ndarray  # bool [N]: terminal for the agent (game over, and in training a lost life)
-    trunc: np.ndarray  # bool [N]: cut by the time limit
+    truncation: np.ndarray  # bool [N]: cut by the time limit
     game_over: np.ndarray  # bool [N]: the game itself was over and was reset; a lost life alone is not
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edeline_jax.envs.games import GAMES, human_normalised_score
-from edeline_jax.report.runs import Run
+from edeline_jax.report.runs import RunRecord
 
 
 class GameScores(NamedTuple):
@@ -39,10 +39,10 @@ class Grid(NamedTuple):
 
     games: dict[str, GameScores]
     overall: Overall | None  # None: no run of an Atari game is finished
-    unfinished: list[Run]
+    unfinished: list[RunRecord]
 
 
-def summarize(runs: list[Run]) -> Grid:
+def summarize(runs: list[RunRecord]) -> Grid:
     """Figures per game and over games."""
     games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
     return Grid(games, _overall(runs), [run for run in runs if not run.finished])
@@ -79,7 +79,7 @@ def to_json(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _scores_of(game: str, runs: list[Run]) -> GameScores:
+def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
     runs = [run for run in runs if run.game == game]
     scores = [run.score for run in runs if run.finished and run.score is not None]
     mean = float(np.mean(scores)) if scores else None
@@ -88,7 +88,7 @@ def _scores_of(game: str, runs: list[Run]) -> GameScores:
     return GameScores(sum(run.finished for run in runs), len(runs), mean, std, normalised)
 
 
-def _overall(runs: list[Run]) -> Overall | None:
+def _overall(runs: list[RunRecord]) -> Overall | None:
     by_game: dict[str, list[float]] = {}
     for run in runs:
         if run.finished and run.score is not None and run.game in GAMES:
@@ -110,6 +110,6 @@ def _line(game: str, scores: GameScores) -> str:
     return f"{game:<16} {finished:>8} {columns[0]:>10} {columns[1]:>9} {columns[2]:>17}"
 
 
-def _standing(run: Run) -> str:
+def _standing(run: RunRecord) -> str:
     test = "" if run.score is None else f", last test {run.score:.2f}"
     return f"{run.game} seed {run.seed}: epoch {run.epoch:,}, {run.env_steps:,} steps{test} ({run.folder})"

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
 
 
-class Run(NamedTuple):
+class RunRecord(NamedTuple):
     """A run's folder, and how far it is."""
 
     folder: Path
@@ -32,7 +32,7 @@ class Run(NamedTuple):
     env_steps: int
 
 
-def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[Run]:
+def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[RunRecord]:
     """All runs in and below `folders`, each once, in the order of game, seed and path.
 
     Args:
@@ -58,7 +58,7 @@ def _folders_with_config(folder: Path) -> Iterator[Path]:
                 yield from _folders_with_config(child)
 
 
-def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:
+def _read_run(folder: Path, warn: Callable[[str], None]) -> RunRecord | None:
     run = RunFolder(folder)
     try:
         config = json.loads(run.config.read_text())
@@ -68,11 +68,11 @@ def _read_run(folder: Path, warn: Callable[[str], None]) -> Run | None:
         return None
     end = _read_summary(run.summary, game, warn)
     if end is not None:
-        return Run(folder, game, seed, True, *end)
+        return RunRecord(folder, game, seed, True, *end)
     rows = _lines_or_none(run.metrics, warn)
     epoch, env_steps = _newest(rows, "epoch", "env_steps") or (0, 0)
     (score,) = _newest(rows, "test/return_mean") or (None,)
-    return Run(folder, game, seed, False, score, int(epoch), int(env_steps))
+    return RunRecord(folder, game, seed, False, score, int(epoch), int(env_steps))
 
 
 def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[float | None, int, int] | None:

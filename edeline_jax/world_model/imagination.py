@@ -87,9 +87,9 @@ def step(
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
     end = jnp.argmax(end_logits + draws.end, -1).astype(bool)
-    final_obs, trunc = state.frames[:, -1], state.age >= config.horizon
-    state = _restart(params, model, state, end | trunc, start)
-    return state, Outcome(state.frames[:, -1], final_obs, reward, end, trunc, start.frames[:, :-1])
+    final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
+    state = _restart(params, model, state, end | truncation, start)
+    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, start.frames[:, :-1])
 
 
 def advance(

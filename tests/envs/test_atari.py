@@ -35,11 +35,11 @@ def emulate(game: str, actions: np.ndarray, *, life_loss_ends: bool, max_steps: 
     first = emulator.reset(noops=1)
     for action in actions:
         outcome, age = emulator.step(action), age + 1
-        trunc = age == max_steps
-        game_over = outcome.game_over or trunc
+        truncation = age == max_steps
+        game_over = outcome.game_over or truncation
         end = outcome.game_over or (life_loss_ends and outcome.life_lost)
         obs = emulator.reset(noops=1) if game_over else outcome.frame
-        steps.append(Transition(obs, outcome.frame, outcome.reward, end, trunc, game_over))
+        steps.append(Transition(obs, outcome.frame, outcome.reward, end, truncation, game_over))
         age = 0 if game_over else age
     return first, Transition(*map(np.stack, zip(*steps, strict=True)))
 
@@ -62,7 +62,7 @@ def test_frames_and_rewards_are_the_emulators(game):
     assert played.reward.any()
     assert played.obs.dtype == played.final_obs.dtype == np.uint8
     assert played.reward.dtype == np.float32
-    assert played.end.dtype == played.trunc.dtype == played.game_over.dtype == bool
+    assert played.end.dtype == played.truncation.dtype == played.game_over.dtype == bool
 
 
 @pytest.mark.parametrize("life_loss_ends", [True, False])
@@ -79,7 +79,7 @@ def test_every_step_is_a_transition_across_game_overs(life_loss_ends):
 def test_time_limit_truncates_and_resets():
     env = make_atari("ms_pacman", 2, max_episode_frames=10 * SKIP)
     played = assert_same_games(env, "ms_pacman", 25, max_steps=10)
-    assert np.flatnonzero(played.trunc[:, 0]).tolist() == [9, 19]
+    assert np.flatnonzero(played.truncation[:, 0]).tolist() == [9, 19]
     assert not played.end.any()
 
 
@@ -101,7 +101,7 @@ def test_gained_life_is_no_end_nor_is_the_reset_after_it():
 
     env = make_atari("demon_attack", lives_end=True, max_episode_frames=312 * SKIP)
     played = play(env, actions)[1]
-    assert played.trunc[311]  # the next game starts with fewer lives than this one had
+    assert played.truncation[311]  # the next game starts with fewer lives than this one had
     assert not played.end.any()
 
 

@@ -64,7 +64,7 @@ def test_aiming_always_catches_and_the_reward_comes_with_the_end():
         over = step % EPISODE == 0
         assert (transition.reward == over).all()
         assert (transition.end == over).all() and (transition.game_over == over).all()
-        assert not transition.trunc.any()
+        assert not transition.truncation.any()
         assert cells(frames, BALL)[:, 0].any(1).all() == over
         assert (transition.obs == transition.final_obs).all() != over
 

@@ -72,7 +72,7 @@ def trajectory() -> tuple[Trajectory, LSTMState]:
         actions=actions,
         rewards=uniform(steps, B),
         ends=dead,
-        truncs=jnp.zeros_like(dead),
+        truncations=jnp.zeros_like(dead),
         dead=dead,
         burn_in=uniform(steps, B, 3, *FRAME),
         logits=uniform(steps, B, 3),
