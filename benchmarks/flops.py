@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.rollout import Trajectory, act
 from edeline_jax.agent.networks import Agent, init_params
 from edeline_jax.config import Config
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.updates import actor_critic_gradients, world_model_gradients
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.segment import Segment
@@ -61,7 +62,7 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     loss = config.world_model.loss
     draws = jax.eval_shape(lambda: draw_loss(key, key, batch.frames.shape, config.context, loss))
     flops = count(
-        lambda params, batch, draws: world_model_gradients(params, agent.world_model, batch, draws, loss, None),
+        lambda params, batch, draws: world_model_gradients(params, batch, draws, Setup(agent, config, None)),
         params,
         batch,
         draws,
@@ -105,7 +106,7 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
         _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
     )
     gradients = count(
-        lambda params, trajectory, lstm: actor_critic_gradients(params, network, trajectory, lstm, c.loss, None),
+        lambda params, trajectory, lstm: actor_critic_gradients(params, trajectory, lstm, Setup(agent, config, None)),
         params,
         trajectory,
         lstm,

@@ -9,7 +9,7 @@ def lambda_returns(
 ) -> jax.Array:
     """TD(lambda) targets (Sutton & Barto, eq. 12.18), clipped rewards, cut at ends and truncations.
 
-    R_t = sign(r_t) + (1 - end_t) gamma [(1 - truncation_t) ((1 - lambda) V_{t+1} + lambda R_{t+1}) + truncation_t V_{t+1}],
+    R_t = sign(r_t) + (1 - end_t) gamma [(1 - trunc_t) ((1 - lambda) V_{t+1} + lambda R_{t+1}) + trunc_t V_{t+1}],
     with R after the last step = V.
 
     Args:

@@ -7,7 +7,7 @@ from edeline_jax.config import Config
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import sample_segments, sample_starts
-from edeline_jax.world_model.loss import draw_loss, world_model_loss
+from edeline_jax.world_model.loss import count_targets, draw_loss, world_model_loss
 from edeline_jax.world_model.prediction import one_step_errors
 
 
@@ -25,7 +25,8 @@ def world_model_test(
         keys = jax.random.split(key, 5)
         batch = sample_segments(replay, keys[0], shape, c.training.batch_size, config.segment_length)
         draws = draw_loss(keys[1], keys[2], batch.frames.shape, config.context, c.loss)
-        _, metrics = world_model_loss(params["world_model"], agent.world_model, batch, draws, c.loss, None)
+        counts = count_targets(batch.mask, draws, config.context)
+        _, metrics = world_model_loss(params["world_model"], agent.world_model, batch, draws, counts, c.loss)
         starts = sample_starts(replay, keys[3], shape, c.training.batch_size, config.context + 1)
         errors = one_step_errors(params["world_model"], agent.world_model, starts, keys[4], config.world_model_env)
         return metrics | dict(zip(("pixel_error", "pixel_error_repeat_last"), errors, strict=True))

@@ -7,8 +7,8 @@ from etils.epath import Path
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from edeline_jax.config import Config
 from edeline_jax.dataset.arrays import write_arrays
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import TrainState
 from edeline_jax.learning.updates import world_model_batch
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
@@ -22,14 +22,14 @@ class NotFiniteError(UserError):
     """A loss or gradient became NaN or infinite."""
 
 
-def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, config: Config, mesh: Mesh) -> None:
+def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setup: Setup, mesh: Mesh) -> None:
     """Writes what the latest update of a network learnt from, as named arrays.
 
     World model: the segments, drawn again from the update's own keys. Actor-critic: the frames at which the imagined
     environments stand after the update, in the order oldest first (its draws went with the parameters it had).
     """
     if network == "world_model":
-        arrays = _segments(state.key, replay, state.world_model.updates - 1, config, mesh)._asdict()
+        arrays = _segments(state.key, replay, state.world_model.updates - 1, setup, mesh)._asdict()
     else:
         arrays = {"frames": state.rollout.env.frames, "age": state.rollout.env.age}
     arrays = {name: np.asarray(cluster.gather(x)) for name, x in arrays.items()}
@@ -37,12 +37,12 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, conf
         write_arrays(path, arrays)
 
 
-def _segments(key: jax.Array, replay: Replay, update: jax.Array, config: Config, mesh: Mesh) -> Segment:
+def _segments(key: jax.Array, replay: Replay, update: jax.Array, setup: Setup, mesh: Mesh) -> Segment:
     def per_device(key: jax.Array, replay: Replay, update: jax.Array) -> Segment:
         def part(number: jax.Array) -> Segment:
-            return world_model_batch(key, replay, update, number, config, AXIS)[0]
+            return world_model_batch(key, replay, update, number, setup)[0]
 
-        return jax.lax.map(part, jnp.arange(config.world_model.training.grad_acc_steps))
+        return jax.lax.map(part, jnp.arange(setup.config.world_model.training.grad_acc_steps))
 
     specs = (P(), REPLAY_SPEC, P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState
 from edeline_jax.learning.updates import Metrics, train_actor_critic, train_world_model
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
@@ -68,9 +69,9 @@ class UpdateProgram:
 
     env_steps_per_update = 0
 
-    def __init__(self, function: Callable, agent: Agent, config: Config, mesh: Mesh):
+    def __init__(self, function: Callable, setup: Setup, mesh: Mesh):
         def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
-            return function(state, replay, num_updates, agent, config, AXIS)
+            return function(state, replay, num_updates, setup)
 
         specs = (STATE_SPEC, REPLAY_SPEC, P())
         self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
@@ -118,7 +119,8 @@ class UpdateProgram:
 
 def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:
     """The two update programs, by the name of the network they train."""
+    setup = Setup(agent, config, AXIS)
     return {
-        "world_model": UpdateProgram(train_world_model, agent, config, mesh),
-        "actor_critic": UpdateProgram(train_actor_critic, agent, config, mesh),
+        "world_model": UpdateProgram(train_world_model, setup, mesh),
+        "actor_critic": UpdateProgram(train_actor_critic, setup, mesh),
     }

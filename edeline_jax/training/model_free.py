@@ -17,8 +17,9 @@ from edeline_jax.config import Config
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import Dispatch, Pace
 from edeline_jax.learning.scalars import not_finite
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
-from edeline_jax.learning.updates import Metrics, actor_critic_gradients, apply_gradients, total
+from edeline_jax.learning.updates import Metrics, actor_critic_gradients, apply_gradients
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime import cluster
@@ -83,12 +84,11 @@ def train_model_free(
 
 def build_update(agent: Agent, config: Config, mesh: Mesh) -> Update:
     """The update over the mesh, whose devices share the environments of their processes."""
-    c, specs = config.actor_critic, (P(), P(None, AXIS), P(AXIS))
+    setup, specs = Setup(agent, config, AXIS), (P(), P(None, AXIS), P(AXIS))
 
     def per_device(learner: Learner, trajectory: Trajectory, lstm: LSTMState) -> tuple[Learner, Metrics]:
-        shares = actor_critic_gradients(learner.params, agent.actor_critic, trajectory, lstm, c.loss, AXIS)
-        grads, metrics = total(shares, AXIS)
-        learner, grad_norm = apply_gradients(learner, grads, make_optimizer(c.optimizer))
+        grads, metrics = setup.total(actor_critic_gradients(learner.params, trajectory, lstm, setup))
+        learner, grad_norm = apply_gradients(learner, grads, make_optimizer(config.actor_critic.optimizer))
         return learner, {**metrics, "grad_norm": grad_norm}
 
     program = lift(per_device, mesh, specs, P(), donate=0)

@@ -2,8 +2,8 @@
 
 Reward and termination cross-entropies, denoising of consecutive frames, harmonizers.
 
-The loss is written for one device's share of a batch: with `axis_name`, the sum over the axis of what it returns, and
-of its gradients, is the loss of the whole batch. Without, the share is the batch.
+The loss is written for one device's share of a batch. It divides by the counts of the whole batch, so that the sum over
+the devices of what it returns, and of its gradients, is the loss of the whole batch.
 """
 
 from typing import NamedTuple
@@ -32,6 +32,14 @@ class LossDraws(NamedTuple):
     noise: jax.Array  # N(0, 1) [P, B, H, W, C]
 
 
+class BatchCounts(NamedTuple):
+    """What the means of a loss divide by: counts of the whole batch, over all devices; float32."""
+
+    steps: jax.Array  # [], valid steps
+    targets: jax.Array  # [P], valid targets of each pass
+    devices: jax.Array  # []
+
+
 def draw_loss(
     shared_key: jax.Array, key: jax.Array, frames_shape: tuple[int, ...], context: int, config: WorldModelLossConfig
 ) -> LossDraws:
@@ -47,13 +55,20 @@ def draw_loss(
     )
 
 
+def count_targets(mask: jax.Array, draws: LossDraws, context: int) -> BatchCounts:
+    """This device's counts of a batch with `mask` [B, T]; sums over the devices are the batch's."""
+    mask, passes = mask.astype(jnp.float32), len(draws.sigma)
+    targets = jax.lax.dynamic_slice_in_dim(mask, draws.start + context, passes, 1)
+    return BatchCounts(mask.sum(), targets.sum(0), jnp.ones(()))
+
+
 def world_model_loss(
     params: Params,
     model: WorldModel,
     batch: Segment,
     draws: LossDraws,
+    counts: BatchCounts,
     config: WorldModelLossConfig,
-    axis_name: str | None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """This device's share of the loss, and of its metrics.
 
@@ -61,33 +76,38 @@ def world_model_loss(
       params: of `model`.
       batch: B segments of at least L + P steps.
       draws: see `LossDraws`.
-      axis_name: the mapped axis over which shares add up; None for a single device.
+      counts: see `count_targets`; of this device alone, the share is the whole loss.
 
     Returns:
-      The loss [] and metrics; sums over the axis give the batch's.
+      The loss [] and metrics; sums over the devices give the batch's.
     """
     h, _ = model.apply(params, batch.frames, batch.actions, model.init_cache(len(batch.actions)), method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward_classes = jnp.sign(batch.rewards).astype(jnp.int32) + 1
     end_classes = batch.ends.astype(jnp.int32)
-    loss_rew = _mean(_cross_entropy(reward_logits, reward_classes), batch.mask, axis_name)
-    loss_end = _mean(_cross_entropy(end_logits, end_classes), batch.mask, axis_name)
-    loss_obs = _denoising_loss(params, model, batch, h, draws, axis_name)
-    loss, harmony = _harmonize(params["params"], loss_rew, loss_obs, loss_end, config.harmony, axis_name)
+    loss_rew = _mean(_cross_entropy(reward_logits, reward_classes), batch.mask, counts.steps)
+    loss_end = _mean(_cross_entropy(end_logits, end_classes), batch.mask, counts.steps)
+    loss_obs = _denoising_loss(params, model, batch, h, draws, counts)
     metrics = {
-        "loss_world_model": loss,
         "loss_rew": loss_rew,
         "loss_denoising": loss_obs,
         "loss_end": loss_end,
         "confusion_rew": _confusion(reward_logits, reward_classes, batch.mask, REWARD_SIGNS),
         "confusion_end": _confusion(end_logits, end_classes, batch.mask, END_CLASSES),
-        **harmony,
     }
-    return loss, metrics
+    if not config.harmony:
+        loss = loss_rew + loss_obs + loss_end
+        return loss, {"loss_world_model": loss, **metrics}
+    s1, s2 = params["params"]["harmony_s1"], params["params"]["harmony_s2"]
+    base = jnp.log1p(jnp.exp(s1)) + jnp.log1p(jnp.exp(s2))
+    # what does not come from samples counts once, not once per device
+    loss = loss_rew * jnp.exp(-s1) + loss_obs * jnp.exp(-s2) + loss_end + base / counts.devices
+    harmony = {"harmony_s1": s1 / counts.devices, "harmony_s2": s2 / counts.devices}
+    return loss, {"loss_world_model": loss, **metrics, **harmony}
 
 
 def _denoising_loss(
-    params: Params, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, axis_name: str | None
+    params: Params, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, counts: BatchCounts
 ) -> jax.Array:
     """Mean over passes of the denoising error.
 
@@ -97,40 +117,22 @@ def _denoising_loss(
     L, passes = c.inner_model.num_steps_conditioning, len(draws.sigma)
     slices = [jax.lax.dynamic_slice_in_dim(x, draws.start, L + passes, 1) for x in (batch.frames, batch.mask, h)]
     frames, mask, h = slices
-    context, total, valid_passes = frames[:, :L], 0.0, 0.0
+    context, total = frames[:, :L], 0.0
     for p in range(passes):
         target, sigma = frames[:, L + p], draws.sigma[p]
         noisy = target + c.sigma_offset_noise * draws.offset_noise[p] + sigma[:, None, None, None] * draws.noise[p]
         F, denoised = model.apply(params, context, noisy, sigma, h[:, L + p - 1], method="denoise")
         scale = conditioners(sigma[:, None, None, None], c.sigma_data, c.sigma_offset_noise)
         error = jnp.square(F - (target - scale.c_skip * noisy) / scale.c_out).mean((1, 2, 3))
-        total += _mean(error, mask[:, L + p], axis_name)
-        valid_passes += _total(mask[:, L + p].any(), axis_name) > 0
+        total += _mean(error, mask[:, L + p], counts.targets[p])
         prediction = jax.lax.stop_gradient(jnp.clip(denoised, -1, 1))
         context = jnp.concatenate([context[:, 1:], prediction[:, None]], 1)
-    return total / jnp.maximum(valid_passes, 1)
+    return total / jnp.maximum((counts.targets > 0).sum(), 1)
 
 
-def _harmonize(
-    params: Params, loss_rew: jax.Array, loss_obs: jax.Array, loss_end: jax.Array, harmony: bool, axis_name: str | None
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    if not harmony:
-        return loss_rew + loss_obs + loss_end, {}
-    s1, s2 = params["harmony_s1"], params["harmony_s2"]
-    share = 1 if axis_name is None else 1 / jax.lax.axis_size(axis_name)  # these terms count once, not once per device
-    base = jnp.log1p(jnp.exp(s1)) + jnp.log1p(jnp.exp(s2))
-    loss = loss_rew * jnp.exp(-s1) + loss_obs * jnp.exp(-s2) + loss_end + share * base
-    return loss, {"harmony_s1": share * s1, "harmony_s2": share * s2}
-
-
-def _total(x: jax.Array, axis_name: str | None) -> jax.Array:
-    x = x.astype(jnp.float32)
-    return x if axis_name is None else jax.lax.psum(x, axis_name)
-
-
-def _mean(x: jax.Array, mask: jax.Array, axis_name: str | None) -> jax.Array:
-    """This device's share of the mean of x where mask, over all devices; 0 where the mask is empty."""
-    return jnp.where(mask, x, 0.0).sum() / jnp.maximum(_total(mask.sum(), axis_name), 1)
+def _mean(x: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:
+    """This device's share of the mean of x over the `count` places of the mask on all devices; 0 if there is none."""
+    return jnp.where(mask, x, 0.0).sum() / jnp.maximum(count, 1)
 
 
 def _cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:

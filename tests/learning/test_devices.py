@@ -16,11 +16,11 @@ from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.config import pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, init_state
 from edeline_jax.learning.updates import (
     actor_critic_gradients,
     apply_gradients,
-    total,
     world_model_batch,
     world_model_gradients,
 )
@@ -81,17 +81,15 @@ def trajectory() -> tuple[Trajectory, LSTMState]:
     ), lstm
 
 
-def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis_name: str | None = AXIS) -> tuple:
-    loss = CONFIG.world_model.loss
-    shares = world_model_gradients(learner.params, AGENT.world_model, batch, draws, loss, axis_name)
-    grads, metrics = total(shares, axis_name)
+def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis: str | None = AXIS) -> tuple:
+    setup = Setup(AGENT, CONFIG, axis)
+    grads, metrics = setup.total(world_model_gradients(learner.params, batch, draws, setup))
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), metrics)
 
 
-def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis_name: str | None = AXIS) -> tuple:
-    loss = CONFIG.actor_critic.loss
-    shares = actor_critic_gradients(learner.params, AGENT.actor_critic, stored, lstm, loss, axis_name)
-    grads, metrics = total(shares, axis_name)
+def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis: str | None = AXIS) -> tuple:
+    setup = Setup(AGENT, CONFIG, axis)
+    grads, metrics = setup.total(actor_critic_gradients(learner.params, stored, lstm, setup))
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), metrics)
 
 
@@ -123,7 +121,7 @@ def assert_same_update(start: Learner, single: tuple, many: tuple) -> None:
 def test_world_model_update(params: dict) -> None:
     start, batch = learner_of(params["world_model"], CONFIG.world_model), segments()
     draws = draw_loss(jax.random.key(2), jax.random.key(3), batch.frames.shape, CONFIG.context, CONFIG.world_model.loss)
-    single = jax.jit(lambda *args: world_model_step(*args, axis_name=None))(start, batch, draws)
+    single = jax.jit(lambda *args: world_model_step(*args, axis=None))(start, batch, draws)
 
     draw_spec = LossDraws(P(), P(None, AXIS), P(None, AXIS), P(None, AXIS))
     mapped = lift(world_model_step, make_mesh(), (P(), P(AXIS), draw_spec), P(), donate=())
@@ -138,7 +136,7 @@ def test_world_model_update(params: dict) -> None:
 
 def test_actor_critic_update(params: dict) -> None:
     start, (stored, lstm) = learner_of(params["actor_critic"], CONFIG.actor_critic), trajectory()
-    single = jax.jit(lambda *args: actor_critic_step(*args, axis_name=None))(start, stored, lstm)
+    single = jax.jit(lambda *args: actor_critic_step(*args, axis=None))(start, stored, lstm)
 
     mapped = lift(actor_critic_step, make_mesh(), (P(), P(None, AXIS), P(AXIS)), P(), donate=())
     assert_same_update(start, single, mapped(start, stored, lstm))
@@ -163,7 +161,7 @@ def numbered_replay() -> Replay:
 
 def test_every_device_draws_for_itself_from_its_own_streams() -> None:
     def per_device(key: jax.Array, replay: Replay) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), CONFIG, AXIS)
+        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), Setup(AGENT, CONFIG, AXIS))
         return batch.rewards, batch.mask, draws.noise[0], draws.start[None]
 
     config_batch = CONFIG.world_model.training.batch_size

@@ -18,6 +18,7 @@ from edeline_jax.agent.networks import build_agent, reference
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning import updates
 from edeline_jax.learning.optimizer import decay_mask, make_optimizer
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState, empty_rollout
 from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.world_model import imagination
@@ -92,7 +93,9 @@ def world_model_program() -> Callable:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(updates, "world_model_batch", lambda key, replay, n, *_: jax.tree.map(lambda x: x[n], batches))
         patch.setattr(updates, "world_model_gradients", with_gradients)
-        return compiled(lambda state, n: updates.train_world_model(state, None, n, AGENT, config(), None), state())
+        return compiled(
+            lambda state, n: updates.train_world_model(state, None, n, Setup(AGENT, config(), None)), state()
+        )
 
 
 def compiled(program: Callable, *args) -> Callable:
@@ -256,9 +259,9 @@ def actor_critic_program() -> Callable:
         k = number(key)
         return end, (trajectory, trajectory._replace(obs=frames[k], bootstraps=bootstraps[k]))
 
-    def gradients(weights, network, both: tuple, *args) -> tuple[dict, dict]:
+    def gradients(weights, both: tuple, *args) -> tuple[dict, dict]:
         imagined, on_record = both
-        grads, metrics = actor_critic_gradients(weights, network, on_record, *args)
+        grads, metrics = actor_critic_gradients(weights, on_record, *args)
         return grads, {**metrics, "trajectory": imagined}
 
     with pytest.MonkeyPatch.context() as patch:
@@ -272,7 +275,7 @@ def actor_critic_program() -> Callable:
         ):
             patch.setattr(updates, name, replacement)
         patch.setattr(imagination, "step", step_from)
-        train = functools.partial(updates.train_actor_critic, agent=AGENT, config=imagination_config(), axis_name=None)
+        train = functools.partial(updates.train_actor_critic, setup=Setup(AGENT, imagination_config(), None))
         return compiled(train, state(), jnp.asarray(True))
 
 
@@ -287,7 +290,7 @@ def two_updates(from_record: bool) -> list[tuple[TrainState, dict]]:
 
 def assert_rollout(trajectory: Trajectory, k: int, tolerance: float) -> None:
     """All but the frames."""
-    names = {"actions": "act", "rewards": "rew", "ends": "end", "truncs": "trunc"}
+    names = {"actions": "act", "rewards": "rew", "ends": "end", "truncations": "trunc"}
     for ours, theirs in names.items():
         assert np.array_equal(getattr(trajectory, ours), steps(k, theirs)), ours
     assert np.array_equal(trajectory.dead, load("imagination")[f"it{k}_dead"])
@@ -380,7 +383,9 @@ def test_imagination_begins_at_the_newest_frame(monkeypatch: pytest.MonkeyPatch)
     def begin(weights: dict, start: Segment) -> tuple[RolloutState, tuple]:
         before = start.frames[:, :3], start.actions[:, :3]
         caches = model.apply(weights, *before, model.init_cache(4), method="embed")[1]
-        return updates.begin_imagining(weights, start, jax.random.key(0), AGENT, imagination_config(), None), caches
+        return updates.begin_imagining(
+            weights, start, jax.random.key(0), Setup(AGENT, imagination_config(), None)
+        ), caches
 
     state, caches = begin(weights, start)
     assert np.array_equal(state.obs, start.frames[:, 3]) and np.array_equal(state.env.frames, start.frames)

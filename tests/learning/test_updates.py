@@ -17,11 +17,13 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.learning import updates
 from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model import imagination
+from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
 from tests.tiny_config import get_config
 
@@ -40,7 +42,7 @@ def _config():
 
 
 CONFIG = _config()
-AGENT = build_agent(CONFIG, 3)
+SETUP = Setup(build_agent(CONFIG, 3), CONFIG, None)
 
 
 def replay() -> Replay:
@@ -70,24 +72,24 @@ def state() -> TrainState:
     )
 
 
-def toy_world_model(params: dict, model, batch: Segment, draws, config, axis_name) -> tuple[dict, dict]:
+def toy_world_model(params: dict, batch: Segment, draws: LossDraws, setup: Setup | None) -> tuple[dict, dict]:
     x = jnp.stack([batch.frames.mean(), draws.sigma.mean(), 10 * draws.noise.mean()])
     return {"kernel": params["kernel"] + x, "bias": params["bias"] * x[1] + draws.start}, {"x": x}
 
 
-def toy_begin(params: dict, replay, key: jax.Array, agent, config, axis_name) -> RolloutState:
+def toy_begin(params: dict, replay: Replay | None, key: jax.Array, setup: Setup | None) -> RolloutState:
     x = jax.random.normal(key, (2,))
     return RolloutState(x, LSTMState(x + 1, x + 2), params["kernel"])
 
 
-def toy_imagine(params, world_model_params, replay, begin: RolloutState, key, agent, config, axis_name) -> tuple:
+def toy_imagine(params, world_model_params, replay, begin: RolloutState, key, setup) -> tuple:
     noise = jax.random.normal(key, (2,))
     lstm = LSTMState(begin.lstm.hx + 1, 0.5 * begin.lstm.cx + noise)
     end = RolloutState(begin.obs + noise, lstm, begin.env + world_model_params["kernel"])
     return end, (begin.obs, params["bias"] * noise, begin.env)
 
 
-def toy_actor_critic(params: dict, network, trajectory: tuple, lstm: LSTMState, config, axis_name) -> tuple[dict, dict]:
+def toy_actor_critic(params: dict, trajectory: tuple, lstm: LSTMState, setup: Setup | None) -> tuple[dict, dict]:
     obs, noise, env = trajectory
     metrics = {"noise": noise, "lstm": lstm.cx}
     return {"kernel": params["kernel"] * obs.sum() + env, "bias": params["bias"] + noise + lstm.hx}, metrics
@@ -103,7 +105,7 @@ def programs() -> dict[str, Callable]:
         patch.setattr(updates, "imagine", toy_imagine)
 
         def compiled(train: Callable) -> Callable:
-            jitted = jax.jit(lambda state, num_updates: train(state, replay(), num_updates, AGENT, CONFIG, None))
+            jitted = jax.jit(lambda state, num_updates: train(state, replay(), num_updates, SETUP))
             return jitted.lower(state(), np.int32(1)).compile()
 
         return {
@@ -136,11 +138,11 @@ def assert_metrics(metrics: dict, expected: list[dict], norms: list[float]) -> N
 
 def test_world_model_updates_by_hand(programs: dict) -> None:
     """Gradients are means over the parts, which learn from draws of their own; the optimizer is the world model's."""
-    draw = jax.jit(lambda update, part: updates.world_model_batch(KEY, replay(), update, part, CONFIG, None))
+    draw = jax.jit(lambda update, part: updates.world_model_batch(KEY, replay(), update, part, SETUP))
     metrics = []
 
     def gradients(params: dict, n: int) -> dict:
-        parts = [toy_world_model(params, None, *draw(n, part), None, None) for part in range(PARTS)]
+        parts = [toy_world_model(params, *draw(n, part), None) for part in range(PARTS)]
         grads, means = averaged(parts)
         metrics.append(means)
         return grads
@@ -156,15 +158,15 @@ def test_world_model_updates_by_hand(programs: dict) -> None:
 def test_actor_critic_updates_by_hand(programs: dict) -> None:
     """One rollout goes on from part to part and from update to update; only the very first part begins it."""
     before, metrics = state(), []
-    rollout = toy_begin(before.world_model.params, None, updates._keys(KEY, 1, 0, 0, None)[1], None, None, None)
+    rollout = toy_begin(before.world_model.params, None, updates._keys(KEY, 1, 0, 0, SETUP)[1], None)
 
     def gradients(params: dict, n: int) -> dict:
         nonlocal rollout
         parts = []
         for part in range(PARTS):
-            key = updates._keys(KEY, 1, n, part, None)[1]
-            end, trajectory = toy_imagine(params, before.world_model.params, None, rollout, key, None, None, None)
-            parts.append(toy_actor_critic(params, None, trajectory, rollout.lstm, None, None))
+            key = updates._keys(KEY, 1, n, part, SETUP)[1]
+            end, trajectory = toy_imagine(params, before.world_model.params, None, rollout, key, None)
+            parts.append(toy_actor_critic(params, trajectory, rollout.lstm, None))
             rollout = end
         grads, means = averaged(parts)
         metrics.append(means)
@@ -207,7 +209,7 @@ def test_every_network_update_part_and_device_has_keys_of_its_own() -> None:
     numbers, devices = jnp.stack(jnp.meshgrid(*map(jnp.arange, (2, 3, 3)), indexing="ij"), -1).reshape(-1, 3), 3
 
     def on_devices(numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
-        keys = lambda _: updates._keys(KEY, *numbers, "data")  # noqa: E731
+        keys = lambda _: updates._keys(KEY, *numbers, SETUP._replace(axis="data"))  # noqa: E731
         return jax.vmap(keys, axis_name="data")(jnp.arange(devices))
 
     shared, own = jax.vmap(on_devices)(numbers)
@@ -236,11 +238,11 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imagination, "reset", lambda *_: SimpleNamespace(frames=frames))
     monkeypatch.setattr(jax.random, "gumbel", consumer())
     for update, part in ((0, 0), (0, 1), (1, 0)):
-        updates.world_model_batch(KEY, None, update, part, CONFIG, None)
-        key = updates._keys(KEY, 1, update, part, None)[1]
-        updates.begin_imagining({}, None, key, AGENT, CONFIG, None)
-        for step_key in updates.draw_rollout(key, 8, 3, CONFIG.actor_critic.loss).env:
-            updates.draw_env_step(None, step_key, 8, CONFIG)
+        updates.world_model_batch(KEY, None, update, part, SETUP)
+        key = updates._keys(KEY, 1, update, part, SETUP)[1]
+        updates.begin_imagining({}, None, key, SETUP)
+        for step_key in updates.draw_rollout(key, SETUP).env:
+            updates.draw_env_step(None, step_key, SETUP)
     # segments, two keys of the loss; first starts; actions; noise and starts of every step
     assert len(used) == 5 * 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
     assert len(set(used)) == len(used)

@@ -1,0 +1,32 @@
+"""What is fixed in an update program."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from edeline_jax.agent.networks import Agent
+from edeline_jax.config import Config
+
+
+class Setup(NamedTuple):
+    """Networks, config and devices, bound once, where a program is built; hashable.
+
+    axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
+    """
+
+    agent: Agent
+    config: Config
+    axis: str | None
+
+    def share(self, batch_size: int) -> int:
+        """This device's part of a batch."""
+        return batch_size if self.axis is None else batch_size // jax.lax.axis_size(self.axis)
+
+    def total(self, shares: Any) -> Any:
+        """The sum of the devices' shares, equal on all of them."""
+        return shares if self.axis is None else jax.lax.psum(shares, self.axis)
+
+    @property
+    def device(self) -> jax.Array | int:
+        """The number of this device."""
+        return 0 if self.axis is None else jax.lax.axis_index(self.axis)
