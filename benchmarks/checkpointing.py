@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.timing import seconds
 from benchmarks.workload import random_play
 from configs.atari import get_config
-from edeline_jax.acting.collection import ReplayKeeper, empty_replay
+from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import chisquare
 
 from configs.atari import get_config as atari
-from edeline_jax.acting.collection import ReplayKeeper, collect, empty_replay, steps_per_env
+from edeline_jax.acting.collection import collect
 from edeline_jax.acting.player import Player, stack
+from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay, steps_per_env
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour

@@ -8,7 +8,7 @@ import pytest
 
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config, pour
-from edeline_jax.evaluation.games import world_model_test
+from edeline_jax.evaluation.world_model import world_model_test
 from edeline_jax.replay.buffer import Replay, init_replay
 from tests.tiny_config import get_config
 from tests.world_model.rules import Rule, RuleModel, level, show_action

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from benchmarks.hlo import collectives
-from edeline_jax.acting.collection import empty_replay
+from edeline_jax.acting.replay_keeper import empty_replay
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.config import pour

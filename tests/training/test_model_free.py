@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from edeline_jax.acting.real_environment import RealEnvironment
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent
@@ -12,7 +13,7 @@ from edeline_jax.config import pour
 from edeline_jax.learning.state import Learner
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.frame import to_float
-from edeline_jax.training.model_free import RealEnvironment, train_model_free
+from edeline_jax.training.model_free import train_model_free
 from tests.acting.clock import Clock, pixels
 from tests.acting.policies import random_policy, undecided, unrolled
 from tests.tiny_config import get_config
@@ -59,7 +60,7 @@ def test_rollouts_in_a_row_are_one_long_play(env: RealEnvironment) -> None:
     np.testing.assert_array_equal(got.actions, logits[:-1].argmax(-1))
     np.testing.assert_array_equal(got.rewards, step + 1)
     np.testing.assert_array_equal(got.ends, (last & ~limited) | (step == 1))
-    np.testing.assert_array_equal(got.truncs, last & limited)
+    np.testing.assert_array_equal(got.truncations, last & limited)
     np.testing.assert_array_equal(got.dead, last | (step == 1))
     np.testing.assert_allclose(got.values, values[:-1], rtol=1e-4, atol=1e-4)
 

@@ -3,7 +3,7 @@
 import functools
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,14 @@ from scipy.stats import chisquare
 from edeline_jax.acting import collection
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
+from edeline_jax.envs import EnvSettings
+from edeline_jax.evaluation import tester
 from edeline_jax.learning.state import TrainState, init_state
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.interruption import Interruption
-from edeline_jax.training import run as loop
-from edeline_jax.training import summary
-from edeline_jax.workdir.folder import Workdir
+from edeline_jax.training import run as training_run
+from edeline_jax.training import start, summary
+from edeline_jax.workdir.opening import Workdir
 from tests.acting.clock import Clock
 from tests.acting.policies import with_habit
 from tests.runs import rows
@@ -35,8 +37,8 @@ class Made(NamedTuple):
     env: Clock
     num_envs: int
     seed: int
-    training: bool
-    settings: dict[str, Any]
+    lives_end: bool
+    settings: EnvSettings
 
     @property
     def actions(self) -> np.ndarray:
@@ -69,15 +71,15 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
     """
     made: list[Made] = []
 
-    def make_env(id: str, num_envs: int, seed: int, size: int, training: bool, **settings: int) -> Clock:
-        assert (id, size) == ("catch", 20)
-        made.append(Made(Clock([5, 7, 3, 4, 6, 8, 9, 5][:num_envs]), num_envs, seed, training, settings))
+    def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Clock:
+        made.append(Made(Clock([5, 7, 3, 4, 6, 8, 9, 5][:num_envs]), num_envs, seed, lives_end, settings))
         return made[-1].env
 
-    patch.setattr(collection, "make_env", make_env)
-    patch.setattr(loop, "init_state", lambda agent, config, key: blank_state(key))
-    patch.setattr(loop, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
-    patch.setattr(loop, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
+    for module in (collection, tester):
+        patch.setattr(module, "make_env", make_env)
+    patch.setattr(start, "init_state", lambda agent, config, key: blank_state(key))
+    patch.setattr(training_run, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
+    patch.setattr(tester, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
     patch.setattr(summary, "draw_report", lambda run, test: [])
     values = get_config()
     values.env.update(done_on_life_loss=goes_on, frame_skip=3, noop_max=11, max_episode_frames=999)
@@ -90,7 +92,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
     for steps in (120, 160)[: 1 + goes_on]:
         made.clear()
         values.collection.num_steps_total = steps
-        run = loop.Run(pour(values), Workdir(folder, None), Interruption(), lambda line: None)
+        run = training_run.Run(pour(values), Workdir(folder, None), Interruption(), lambda line: None)
         actor = run.state.actor_critic
         actor = actor._replace(params=jax.tree.map(jnp.asarray, with_habit(actor.params, HABIT)))
         run.state = run.state._replace(actor_critic=actor)
@@ -119,10 +121,12 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Played:
 
 
 def test_only_collection_ends_episodes_with_a_life_and_only_if_wanted(exploring: Played, settled: Played) -> None:
-    assert (exploring.first["train"].training, exploring.first["test"].training) == (True, False)
-    assert (settled.first["train"].training, settled.first["test"].training) == (False, False)
+    assert (exploring.first["train"].lives_end, exploring.first["test"].lives_end) == (True, False)
+    assert (settled.first["train"].lives_end, settled.first["test"].lives_end) == (False, False)
     for made in exploring.first.values():
-        assert made.settings == {"frame_skip": 3, "noop_max": 11, "max_episode_frames": 999}
+        assert (made.settings.id, made.settings.size) == ("catch", 20)
+        c = made.settings
+        assert (c.frame_skip, c.noop_max, c.max_episode_frames) == (3, 11, 999)
     assert (exploring.first["train"].num_envs, exploring.first["test"].num_envs) == (TRAIN_ENVS, TEST_ENVS)
 
 
@@ -174,7 +178,7 @@ def test_collected_games_are_counted(exploring: Played) -> None:
 
 
 def test_the_summary_is_the_last_test(exploring: Played) -> None:
-    end = json.loads((exploring.folder / summary.SUMMARY).read_text())
+    end = json.loads((exploring.folder / "summary.json").read_text())
     last = [row for row in rows(exploring.folder) if "test/return_mean" in row][-1]
     for name in ("return_mean", "return_std", "return_min", "return_max", "length_mean", "num_games"):
         assert end[name] == last[f"test/{name}"], name

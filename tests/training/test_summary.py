@@ -9,8 +9,8 @@ import pytest
 from configs.atari import get_config
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.config import Config, pour
-from edeline_jax.evaluation.games import Test
-from edeline_jax.training.summary import SUMMARY, is_finished, summarize
+from edeline_jax.evaluation.tester import Evaluation
+from edeline_jax.training.summary import is_finished, summarize
 from edeline_jax.workdir.progress import Progress
 
 GAMES = [Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)]
@@ -34,7 +34,7 @@ def run(game: str, progress: Progress = PROGRESS) -> SimpleNamespace:
 )
 def test_the_mean_return_is_the_score(game: str, score: float) -> None:
     """Random play and the human's scores are those of Table 1 of the paper."""
-    assert summarize(run(game), Test(GAMES, None)) == {
+    assert summarize(run(game), Evaluation(GAMES, None, {})) == {
         "id": game,
         "seed": 17,
         "world_model_updates": 31,
@@ -56,7 +56,7 @@ def test_without_a_human_there_is_no_human_normalised_score(game: str) -> None:
     values.env.update(id=game, size=20)
     values.collection.path_to_static_dataset = "somewhere" if game == "none" else ""
     end = SimpleNamespace(config=pour(values), updates=(31, 29), progress=PROGRESS)
-    games = None if game == "none" else Test(GAMES, None)
+    games = None if game == "none" else Evaluation(GAMES, None, {})
     expected = set() if game == "none" else {"return_mean", "return_std", "return_min", "return_max"}
     expected |= set() if game == "none" else {"length_mean", "num_games"}
     counters = {"id", "seed", "world_model_updates", "actor_critic_updates", "progress"}
@@ -74,8 +74,10 @@ def test_a_run_is_finished_once_its_summary_says_so(tmp_path: Path) -> None:
         (PROGRESS._replace(env_steps=99_999), False),
         (PROGRESS._replace(epoch_is_open=True), False),
     ):
-        (tmp_path / SUMMARY).write_text(json.dumps(summarize(run("breakout", progress), Test(GAMES, None))))
+        (tmp_path / "summary.json").write_text(
+            json.dumps(summarize(run("breakout", progress), Evaluation(GAMES, None, {})))
+        )
         assert is_finished(tmp_path, pour(values)) == finished
-    (tmp_path / SUMMARY).write_text(json.dumps(summarize(run("breakout"), Test(GAMES, None))))
+    (tmp_path / "summary.json").write_text(json.dumps(summarize(run("breakout"), Evaluation(GAMES, None, {}))))
     values.training.should = False
     assert not is_finished(tmp_path, pour(values))

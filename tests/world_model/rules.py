@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.config.schema import Agent
+from edeline_jax.config.schema import AgentConfig
 from edeline_jax.replay.frame import to_float
 from edeline_jax.world_model.edm import conditioners
 
@@ -21,7 +21,7 @@ class RuleModel(NamedTuple):
     frame's red shows.
     """
 
-    config: Agent
+    config: AgentConfig
     rule: Rule
 
     def init_cache(self, batch: int) -> jax.Array:
