@@ -36,7 +36,7 @@ from edeline_jax.config import Config, pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
-from edeline_jax.learning.updates import apply_gradients, total
+from edeline_jax.learning.updates import apply_gradients
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
@@ -235,7 +235,7 @@ def reduction_seconds(tree: Any, mesh: Mesh) -> float:
     tree = jax.tree.map(jnp.zeros_like, tree)
 
     def many(tree: Any) -> Any:
-        return jax.lax.fori_loop(0, REDUCTIONS, lambda _, x: total(x, AXIS), tree)
+        return jax.lax.fori_loop(0, REDUCTIONS, lambda _, x: jax.lax.psum(x, AXIS), tree)
 
     call = lift(many, mesh, P(), P(), donate=())
     return median_seconds(lambda: call(tree), REPEATS.value) / REDUCTIONS
