@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 
 from edeline_jax.report.runs import read_lines
+from edeline_jax.workdir.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 TINY = "tests/tiny_config.py"
@@ -22,7 +25,9 @@ def command(workdir: Path | str, *overrides: str, config: str = TINY) -> list[st
 
 
 def environment(devices: int = 1, **variables: str) -> dict[str, str]:
+    """Programs of these runs are compiled in a hurry: they are tests of plumbing, numbers are compared elsewhere."""
     fixed = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+    fixed["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
     return os.environ | fixed | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"} | variables
 
 
@@ -70,6 +75,15 @@ def module(name: str, *arguments: object, variables: dict[str, str] | None = Non
 
 def rows(workdir: Path) -> list[dict]:
     return read_lines(workdir / "metrics.jsonl")
+
+
+def state_arrays(workdir: Path) -> dict[str, np.ndarray]:
+    """Everything in the newest full state, by name."""
+    folder = RunFolder(workdir)
+    newest = folder.checkpoints / str(folder.numbered(folder.checkpoints)[-1])
+    with ocp.StandardCheckpointer() as checkpointer:
+        state = checkpointer.restore(newest / "state")
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
 def summary(workdir: Path) -> dict:

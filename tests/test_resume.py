@@ -6,9 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
 from tests.runs import (
@@ -19,20 +17,13 @@ from tests.runs import (
     module,
     rows,
     start,
+    state_arrays,
     summary,
     train,
     write_recordings,
 )
 
 COLLECT_LONG = "--config.collection.first_epoch.min=2000", "--config.collection.first_epoch.max=2000"
-
-
-def parameters(workdir: Path) -> dict[str, np.ndarray]:
-    """Everything in the newest full state, by name."""
-    newest = max((workdir / "checkpoints").iterdir(), key=lambda path: int(path.name) if path.name.isdigit() else -1)
-    with ocp.StandardCheckpointer() as checkpointer:
-        state = checkpointer.restore(newest / "state")
-    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +64,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(dataset: 
     resumed = train(tmp_path / "stopped", *fixed)
     assert resumed.returncode == 0, resumed.stderr
     assert "resumed in epoch 1" in resumed.stdout
-    expected, got = parameters(tmp_path / "straight"), parameters(tmp_path / "stopped")
+    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
     assert list(expected) == list(got)
     for name, array in expected.items():
         np.testing.assert_array_equal(got[name], array, err_msg=name)
