@@ -38,7 +38,8 @@ class Linear(nn.Module):
         kernel = self.param("kernel", self.kernel_init or default, (x.shape[-1], self.features))
         y = x @ kernel.astype(x.dtype)
         if self.use_bias:
-            y += self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+            bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+            y += jnp.broadcast_to(bias, y.shape)
         return y
 
 
@@ -60,7 +61,7 @@ class Conv(nn.Module):
         default = uniform_fan_in(self.size**2 * x.shape[-1])
         kernel = self.param("kernel", self.kernel_init or default, shape).astype(x.dtype)
         bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
-        return checkpoint_name(convolve(x, kernel, self.stride) + bias, "convolution")
+        return checkpoint_name(convolve(x, kernel, self.stride) + bias[None, None, None], "convolution")
 
 
 def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array, eps: float = 1e-5) -> jax.Array:
@@ -68,7 +69,7 @@ def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array, eps: float
 
     The norms are bound by memory, so mean and variance come from one pass over the pixels: per channel, around a pivot
     (the first pixel, which changes no result and keeps large means from cancelling), then combined in each group.
-    Float32 inside; scale and shift are [C] or [B, 1, 1, C]; the result has x's dtype.
+    Float32 inside; scale and shift are [1 or B, 1, 1, C]; the result has x's dtype.
     """
     x32, pivot = x.astype(jnp.float32), jax.lax.stop_gradient(x[:, :1, :1].astype(jnp.float32))
     first, second = (x32 - pivot).mean((1, 2)), jnp.square(x32 - pivot).mean((1, 2))
@@ -97,7 +98,7 @@ class GroupNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         bias = self.param("bias", zeros, (x.shape[-1],))
-        return group_normalize(x, scale, bias)
+        return group_normalize(x, scale[None, None, None], bias[None, None, None])
 
 
 class AdaGroupNorm(nn.Module):
@@ -120,7 +121,8 @@ class RMSNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         x32 = x.astype(jnp.float32)
-        return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(-1, keepdims=True) + self.eps) * scale).astype(x.dtype)
+        normalized = x32 * jax.lax.rsqrt(jnp.square(x32).mean(-1, keepdims=True) + self.eps)
+        return (normalized * jnp.broadcast_to(scale, x.shape)).astype(x.dtype)
 
 
 class FourierFeatures(nn.Module):
@@ -134,7 +136,7 @@ class FourierFeatures(nn.Module):
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
         weight = jax.lax.stop_gradient(self.param("weight", nn.initializers.normal(1.0), (self.features // 2,)))
-        angle = 2 * jnp.pi * z[:, None] * weight
+        angle = 2 * jnp.pi * z[:, None] * weight[None]
         return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
 
 

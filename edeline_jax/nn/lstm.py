@@ -27,7 +27,7 @@ class LSTMCell(nn.Module):
         weight_ih = self.param("weight_ih", nn.initializers.xavier_uniform(), (x.shape[-1], 4 * D)).astype(x.dtype)
         weight_hh = self.param("weight_hh", nn.initializers.orthogonal(), (D, 4 * D)).astype(x.dtype)
         bias = self.param("bias_ih", lstm_bias, (4 * D,)) + self.param("bias_hh", nn.initializers.zeros, (4 * D,))
-        gates = (x @ weight_ih + state.hx.astype(x.dtype) @ weight_hh).astype(jnp.float32) + bias
+        gates = (x @ weight_ih + state.hx.astype(x.dtype) @ weight_hh).astype(jnp.float32) + bias[None]
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         cx = jax.nn.sigmoid(f) * state.cx + jax.nn.sigmoid(i) * jnp.tanh(g)
         hx = jax.nn.sigmoid(o) * jnp.tanh(cx)

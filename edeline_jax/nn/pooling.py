@@ -44,7 +44,7 @@ def _plain_gradient(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array
 def _winners(x: jax.Array) -> jax.Array:
     """The number (uint8, 0..3) of the pixel of each window that is its maximum."""
     rows, columns = jnp.arange(x.shape[1]) % 2, jnp.arange(x.shape[2]) % 2
-    number = jnp.broadcast_to((2 * rows[:, None] + columns).astype(jnp.uint8)[None, :, :, None], x.shape)
+    number = jnp.broadcast_to((2 * rows[:, None] + columns[None]).astype(jnp.uint8)[None, :, :, None], x.shape)
 
     def larger(a: tuple[jax.Array, jax.Array], b: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         first = (a[0] > b[0]) | ((a[0] == b[0]) & (a[1] < b[1]))
@@ -57,7 +57,7 @@ def _winners(x: jax.Array) -> jax.Array:
 def _spread(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
     """dy [B, H // 2, W // 2, C] at the winning pixels of x [B, H, W, C], of which only the shape is read."""
     (_, height, width, _), (B, rows, columns, C) = x.shape, dy.shape
-    numbers = jnp.arange(4, dtype=jnp.uint8).reshape(2, 1, 2, 1)
+    numbers = jnp.arange(4, dtype=jnp.uint8).reshape(1, 1, 2, 1, 2, 1)
     spread = jnp.where(winner[:, :, None, :, None] == numbers, dy[:, :, None, :, None], 0)
     dx = spread.reshape(B, 2 * rows, 2 * columns, C)
     return jnp.pad(dx, ((0, 0), (0, height - 2 * rows), (0, width - 2 * columns), (0, 0)))

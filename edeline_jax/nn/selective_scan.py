@@ -50,11 +50,11 @@ def selective_scan(
     Returns:
       y [B, T, E] and the state after the last step [B, E, N], float32.
     """
-    decay = jnp.exp(delta[..., None] * A)
+    decay = jnp.exp(delta[..., None] * A[None, None])
     drive = (delta * x)[..., None] * B[:, :, None, :]
     drive = drive.at[:, 0].add(decay[:, 0] * s)
     states = SCANS[scan](decay, drive)
-    return jnp.einsum("bten,btn->bte", states, C) + D * x, states[:, -1]
+    return jnp.einsum("bten,btn->bte", states, C) + D[None, None] * x, states[:, -1]
 
 
 def causal_convolution(
@@ -73,5 +73,5 @@ def causal_convolution(
     """
     T, width = x.shape[1], kernel.shape[0]
     padded = jnp.concatenate([history, x], 1)
-    y = sum(padded[:, k : k + T] * kernel[k] for k in range(width)) + bias
+    y = sum(padded[:, k : k + T] * kernel[None, None, k] for k in range(width)) + bias[None, None]
     return y, padded[:, T:]

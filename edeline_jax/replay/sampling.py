@@ -61,7 +61,7 @@ def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
 
 def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
     """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside of it."""
-    position = start[:, None] + jnp.arange(T)
+    position = start[:, None] + jnp.arange(T)[None]
     mask = (position >= 0) & (position < step.length[:, None])
     index = step.first[:, None] + jnp.clip(position, 0, step.length[:, None] - 1)
     stream = step.stream[:, None]
