@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.acting.scoreboard import Game
@@ -19,6 +19,7 @@ from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, abstract, lift
 
+SPECS = (STATE_SPEC, REPLAY_SPEC, P())  # state, replay, number of updates
 SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a progress bar
 
 
@@ -73,8 +74,7 @@ class UpdateProgram:
         def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
             return function(state, replay, num_updates, setup)
 
-        specs = (STATE_SPEC, REPLAY_SPEC, P())
-        self._jitted = lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
+        self._jitted = lift(per_device, mesh, SPECS, (STATE_SPEC, P()), donate=0)
         self._mesh, self._compiled = mesh, None
         self.pace = Pace()
         self.compile_seconds = 0.0
@@ -84,8 +84,7 @@ class UpdateProgram:
 
         It is made from shapes alone: arrays carry traces of where they come from, and a resumed run would compile anew.
         """
-        shapes = abstract(self._mesh, (STATE_SPEC, REPLAY_SPEC), (state, replay))
-        return self._jitted.lower(*shapes, np.int32(1))
+        return self._jitted.lower(*abstract(self._mesh, SPECS, (state, replay, np.int32(1))))
 
     @property
     def is_compiled(self) -> bool:
@@ -109,7 +108,8 @@ class UpdateProgram:
             self.compile(state, replay)
         while num_updates > 0:
             begin, n = time.perf_counter(), min(num_updates, self.pace.length())
-            state, metrics = self._compiled(state, replay, np.int32(n))
+            number = cluster.place(np.int32(n), NamedSharding(self._mesh, P()))
+            state, metrics = self._compiled(state, replay, number)
             metrics = jax.device_get(metrics)
             seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
             self.pace.count(seconds, done)

@@ -20,6 +20,7 @@ from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.runtime.devices import make_mesh
 from tests.acting.clock import Clock, pixels
 from tests.acting.policies import greedy, random_policy, undecided, with_habit
+from tests.runs import PROGRAM
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
@@ -122,6 +123,22 @@ def test_episodes_go_on_in_the_next_chunk_but_not_over_a_gap(tmp_path: Path, par
     restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh()), 20)
     assert int(restored.episodes[..., 2].sum()) == 8 * 15
     assert_journal_has_the_episodes_of(restored, tmp_path, 20)
+
+
+def test_only_the_first_steps_and_the_first_chunk_compile(
+    tmp_path: Path, params: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Chunks of up to the length of an epoch's share one program, longer ones go in parts; so does the journal."""
+    player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(tmp_path)
+    replay = account.restore(empty_replay(CONFIG, make_mesh()), 0)
+    replay, _ = collect(player, account, params, replay, 16)
+    empty = empty_replay(CONFIG, make_mesh())
+    with jax.log_compiles():
+        for num_steps in (8, 24, 40, 56):
+            replay, _ = collect(player, account, params, replay, num_steps)
+        restored = keeper(tmp_path).restore(empty, account.step)
+    assert PROGRAM.findall(caplog.text) == []
+    jax.tree.map(np.testing.assert_array_equal, restored, replay)
 
 
 def test_minority_rewards_are_those_of_the_rarer_signs(tmp_path: Path, params: dict) -> None:
