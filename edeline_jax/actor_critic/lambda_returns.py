@@ -1,5 +1,6 @@
 """Returns that the critic learns from."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -19,6 +20,10 @@ def lambda_returns(
     Returns:
       R, float32 [T, B].
     """
+
+    chex.assert_rank(rewards, 2, custom_message="rewards")
+    names = "rewards, ends, truncations, bootstraps"
+    chex.assert_equal_shape([rewards, ends, truncations, bootstraps], custom_message=names)
 
     def step(following: jax.Array, inputs: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         reward, end, truncation, value = inputs

@@ -1,5 +1,6 @@
 """The actor-critic's loss over a stored trajectory: one differentiated pass, encoder batched over all frames."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -24,6 +25,9 @@ def actor_critic_loss(
     Returns:
       The loss [] and metrics, means over this device's T x B steps.
     """
+    T, B = trajectory.obs.shape[:2]
+    chex.assert_tree_shape_prefix(trajectory, (T, B))
+    chex.assert_tree_shape_prefix(lstm, (B, network.config.actor_critic.lstm_dim))
     logits, values = _replay(params, network, trajectory, lstm)
     returns = lambda_returns(
         trajectory.rewards, trajectory.ends, trajectory.truncations, trajectory.bootstraps, config.gamma, config.lambda_

@@ -6,6 +6,7 @@ No gradient is taken here; what is stored suffices to differentiate later.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,6 +84,10 @@ def rollout(
       Where the next rollout begins, and the trajectory.
     """
 
+    T, B = draws.action.shape[:2]
+    chex.assert_tree_shape_prefix(draws, (T,))
+    chex.assert_tree_shape_prefix(state._replace(env=None), (B,))
+
     def step(state: RolloutState, draws: PolicyDraws) -> tuple[RolloutState, tuple]:
         logits, value, lstm, action = act(params, network, state.obs, state.lstm, draws.action)
         env, outcome = env_step(state.env, action, draws.env)
@@ -124,6 +129,7 @@ def act(
 
     Returns logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy where it is 0).
     """
+    chex.assert_shape(gumbel, (len(obs), network.num_actions), custom_message="gumbel")
     logits, value, lstm = network.apply(params, obs, lstm)
     return logits, value, lstm, jnp.argmax(logits + gumbel, -1)
 
@@ -136,6 +142,7 @@ def restart_ended(
 
     Returns the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was).
     """
+    chex.assert_tree_shape_prefix((lstm, outcome), lstm.hx.shape[:1])
     dead = outcome.end | outcome.truncation
 
     def restart(index: jax.Array) -> tuple[LSTMState, jax.Array]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -25,6 +26,8 @@ def replace_rows(chosen: jax.Array, compute: Callable[[jax.Array], Tree], old: T
       compute: indices int [k] of rows -> their new values, leaves [k, ...].
       old: leaves [B, ...].
     """
+    chex.assert_rank(chosen, 1, custom_message="chosen")
+    chex.assert_tree_shape_prefix(old, chosen.shape)
     batch = chosen.shape[0]
     slots = max(1, batch * SLOTS // 32)
 

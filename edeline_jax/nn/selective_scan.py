@@ -7,6 +7,7 @@ Letters in shapes: B batch, T time, E inner channels, N state size.
 
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -50,6 +51,9 @@ def selective_scan(
     Returns:
       y [B, T, E] and the state after the last step [B, E, N], float32.
     """
+    (batch, T, E), N = x.shape, A.shape[-1]
+    chex.assert_shape([delta, A, D, s], [(batch, T, E), (E, N), (E,), (batch, E, N)], custom_message="delta, A, D, s")
+    chex.assert_shape([B, C], (batch, T, N), custom_message="B, C")
     decay = jnp.exp(delta[..., None] * A[None, None])
     drive = (delta * x)[..., None] * B[:, :, None, :]
     drive = drive.at[:, 0].add(decay[:, 0] * s)
@@ -71,7 +75,9 @@ def causal_convolution(
     Returns:
       The result [B, T, E] and the history after the last step.
     """
-    T, width = x.shape[1], kernel.shape[0]
+    (B, T, E), width = x.shape, kernel.shape[0]
+    shapes = [(B, width - 1, E), (width, E), (E,)]
+    chex.assert_shape([history, kernel, bias], shapes, custom_message="history, kernel, bias")
     padded = jnp.concatenate([history, x], 1)
     y = sum(padded[:, k : k + T] * kernel[None, None, k] for k in range(width)) + bias[None, None]
     return y, padded[:, T:]

@@ -8,6 +8,7 @@ spread over the devices, so each device samples from the streams of its own envi
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +53,8 @@ def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
 
     The episode table is not touched.
     """
+
+    chex.assert_tree_shape_prefix(chunk, (len(replay.actions), chunk.actions.shape[1]))
 
     def write(stored: jax.Array, new: np.ndarray) -> jax.Array:
         positions = step + jnp.arange(new.shape[1])

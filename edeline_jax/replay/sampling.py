@@ -5,6 +5,7 @@ Functions see one device's share of the replay: episodes [1, M, 3], num_episodes
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -43,6 +44,8 @@ def sample_starts(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], 
 
 def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
     """Steps uniform in episodes drawn by age, or by length while there are fewer episodes than age groups."""
+    tables = [replay.episodes, replay.num_episodes]
+    chex.assert_shape(tables, [(1, None, 3), (1,)], custom_message="episodes, num_episodes")
     group_key, episode_key, step_key = jax.random.split(key, 3)
     num_episodes, groups = replay.num_episodes[0], len(AGE_GROUPS)
     size = num_episodes // groups
@@ -61,6 +64,8 @@ def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
 
 def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
     """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside of it."""
+    chex.assert_rank(start, 1, custom_message="start")
+    chex.assert_tree_shape_prefix(step, start.shape)
     position = start[:, None] + jnp.arange(T)[None]
     mask = (position >= 0) & (position < step.length[:, None])
     index = step.first[:, None] + jnp.clip(position, 0, step.length[:, None] - 1)

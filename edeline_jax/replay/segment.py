@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -23,6 +24,8 @@ class Segment(NamedTuple):
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:
     """Normalises uint8 frames [B, T, H, W, C] and blanks every step outside the mask [B, T]."""
+    chex.assert_type(frames, jnp.uint8, custom_message="frames")
+    chex.assert_tree_shape_prefix(Segment(frames, actions, rewards, ends, mask), frames.shape[:2])
     return Segment(
         frames=jnp.where(mask[..., None, None, None], to_float(frames), 0.0),
         actions=jnp.where(mask, actions, 0),

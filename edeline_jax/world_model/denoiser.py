@@ -1,5 +1,6 @@
 """The denoiser: a U-Net in EDM's preconditioning, conditioned on past frames and on the memory's h."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,9 @@ class Denoiser(nn.Module):
         Returns:
           F and the denoised frame, float32 [B, H, W, C]; neither clamped nor quantised.
         """
-        c = self.config
+        c, (B, *frame) = self.config, noisy.shape
+        chex.assert_shape([context, sigma], [(B, None, *frame), (B,)], custom_message="context, sigma")
+        chex.assert_shape(h, (B, None), custom_message="h")
         scale = conditioners(sigma[:, None, None, None], c.sigma_data, c.sigma_offset_noise)
         inner = InnerModel(c.inner_model, self.dtype, name="inner_model")
         F = inner(context / c.sigma_data, scale.c_in * noisy, scale.c_noise[:, 0, 0, 0], h)

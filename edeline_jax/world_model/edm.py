@@ -8,6 +8,7 @@ Images are float32 [B, H, W, C] in [-1, 1]; sigma is [B] unless said otherwise.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -66,6 +67,9 @@ def sample(
     Returns:
       [num_steps + 1, B, H, W, C]: the start and x after every step; the last is the image.
     """
+    chex.assert_rank(x, 4, custom_message="x")
+    if churn_noise is not None:
+        chex.assert_shape(churn_noise, (sampler.num_steps_denoising, *x.shape), custom_message="churn_noise")
     sigmas = karras_sigmas(sampler)
     last = jnp.arange(sampler.num_steps_denoising) == sampler.num_steps_denoising - 1
     steps = (sigmas[:-1], sigmas[1:], last, churn_noise)

@@ -1,5 +1,6 @@
 """The recurrent embedding module (REM): h_t has seen o_1..o_t and a_1..a_t (EDELINE, section 3.1)."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,9 @@ class RecurrentEmb(nn.Module):
         Returns:
           h, float32 [B, T, D], and the caches after the last step.
         """
-        B, T = actions.shape
+        B, T = frames.shape[:2]
+        chex.assert_shape([frames, actions], [(B, T, None, None, None), (B, T)], custom_message="frames, actions")
+        chex.assert_tree_shape_prefix(caches, (B,))
         encoder = ImageEncoder(self.config.channels, self.config.down, name="encoder")
         flat = frames.reshape(B * T, *frames.shape[2:]).astype(self.dtype)
         features = encode_in_parts(encoder, flat).reshape(B, T, -1)

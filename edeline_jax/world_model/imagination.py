@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -57,6 +58,8 @@ def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState
 
     The memory is burnt in on the steps before it, in one parallel call.
     """
+    chex.assert_rank(start.frames, 5, custom_message="start.frames")
+    chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
     _, caches = model.apply(
         params, start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions)), method="embed"
     )
@@ -83,6 +86,8 @@ def step(
     Returns:
       The state after restarts, and the outcome of the action.
     """
+    chex.assert_equal_shape([start.frames, state.frames], custom_message="start.frames, state.frames")
+    chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
     state, h = advance(params, model, state, action, draws, config)
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
@@ -107,6 +112,10 @@ def advance(
     Returns:
       The state with that frame as its newest, and h of the action [B, D].
     """
+    B, _, *frame = state.frames.shape
+    chex.assert_shape(action, (B,), custom_message="action")
+    chex.assert_tree_shape_prefix((state, draws._replace(churn=None)), (B,))
+    chex.assert_shape(draws.x_init, (B, *frame), custom_message="x_init")
     h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
     frame = imagine_frame(params, model, state.frames, h[:, 0], draws, config)
     frames = jnp.concatenate([state.frames[:, 1:], frame[:, None]], 1)

@@ -8,6 +8,7 @@ the devices of what it returns, and of its gradients, is the loss of the whole b
 
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -81,6 +82,11 @@ def world_model_loss(
     Returns:
       The loss [] and metrics; sums over the devices give the batch's.
     """
+    (B, T, *frame), P = batch.frames.shape, len(draws.sigma)
+    chex.assert_tree_shape_prefix(batch, (B, T))
+    chex.assert_tree_shape_prefix(draws._replace(start=None), (P, B))
+    chex.assert_shape([draws.noise, counts.targets], [(P, B, *frame), (P,)], custom_message="noise, targets")
+    chex.assert_shape([draws.start, counts.steps], (), custom_message="start, steps")
     h, _ = model.apply(params, batch.frames, batch.actions, model.init_cache(len(batch.actions)), method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     reward_classes = jnp.sign(batch.rewards).astype(jnp.int32) + 1
