@@ -57,7 +57,7 @@ def segments() -> Segment:
         jnp.asarray(rng.integers(0, 3, (B, T))),
         jnp.asarray(rng.integers(-1, 2, (B, T)), jnp.float32),
         jnp.asarray(rng.random((B, T)) < 0.3),
-        jnp.arange(T) < lengths[:, None],
+        jnp.arange(T)[None] < lengths[:, None],
     )
 
 

@@ -12,7 +12,7 @@ def test_replaces_exactly_the_chosen_rows(num_chosen: int) -> None:
     old = {"a": jnp.zeros((32, 2)), "b": jnp.arange(32)}
 
     def compute(index: jax.Array) -> dict[str, jax.Array]:
-        return {"a": 1.0 + index[:, None] * jnp.ones(2), "b": -1 - index}
+        return {"a": 1.0 + index[:, None] * jnp.ones((1, 2)), "b": -1 - index}
 
     got = jax.jit(lambda chosen: replace_rows(chosen, compute, old))(chosen)
     rows = np.arange(32)
