@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory
-from edeline_jax.agent.networks import build_agent, reference
+from edeline_jax.agent import reference
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning import updates
 from edeline_jax.learning.optimizer import decay_mask, make_optimizer
