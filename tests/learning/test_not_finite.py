@@ -1,0 +1,37 @@
+"""What is kept for whoever looks into a loss that is not finite."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.learning.not_finite import keep_batch
+from edeline_jax.learning.updates import world_model_batch
+from edeline_jax.runtime.devices import AXIS, make_mesh
+from edeline_jax.world_model.imagination import ImaginationState
+from tests.learning.test_updates import KEY, PARTS, SETUP, replay, state
+
+MESH = make_mesh(jax.devices()[:1])
+
+
+def test_the_segments_of_the_latest_update_are_kept(tmp_path: Path) -> None:
+    """Of the third, number 2: every part of it, as the update itself drew them."""
+    before = state()
+    after = before._replace(world_model=before.world_model._replace(updates=jnp.array(3)))
+    keep_batch(tmp_path / "batch.npz", "world_model", after, replay(), SETUP._replace(axis=AXIS), MESH)
+    draw = jax.jit(lambda part: world_model_batch(KEY, replay(), 2, part, SETUP)[0])
+    with np.load(tmp_path / "batch.npz") as kept:
+        for part in range(PARTS):
+            for name, x in draw(part)._asdict().items():
+                np.testing.assert_array_equal(kept[name][part], x, err_msg=name)
+
+
+def test_the_imagined_frames_are_kept(tmp_path: Path) -> None:
+    before = state()
+    env = ImaginationState(frames=jnp.arange(6.0).reshape(1, 6), caches=(), age=jnp.array([4]))
+    stand = before._replace(rollout=before.rollout._replace(env=env))
+    keep_batch(tmp_path / "batch.npz", "actor_critic", stand, replay(), SETUP, MESH)
+    with np.load(tmp_path / "batch.npz") as kept:
+        np.testing.assert_array_equal(kept["frames"], env.frames)
+        np.testing.assert_array_equal(kept["age"], env.age)

@@ -1,0 +1,86 @@
+"""Imagined steps beside a game on paper, with a world model that follows a known rule."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edeline_jax.config import pour
+from edeline_jax.replay.frame import to_float
+from edeline_jax.replay.segment import Segment
+from edeline_jax.world_model import imagination
+from edeline_jax.world_model.imagination import StepDraws
+from tests.tiny_config import get_config
+from tests.world_model.rules import RuleModel, level, show_everything
+
+CONFIG = pour(get_config())
+MODEL, ENV = RuleModel(CONFIG.agent, show_everything), CONFIG.world_model_env
+L, B, T, SHAPE = CONFIG.context, 4, 11, (4, 4, 3)
+
+
+def one_hot(classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Noise that makes a class win."""
+    return 1e6 * np.eye(num_classes, dtype=np.float32)[classes]
+
+
+def starts() -> tuple[np.ndarray, np.ndarray, Segment]:
+    """The number that each frame's red shows and the actions, [T + 1, B, L], and the segments."""
+    rng = np.random.default_rng(0)
+    reds, actions = rng.integers(0, 3, (2, T + 1, B, L))
+    frames = np.broadcast_to(level(reds)[..., None, None, None], (*reds.shape, *SHAPE)).astype(np.uint8)
+    there = np.ones(reds.shape, bool)
+    return reds, actions, Segment(to_float(jnp.asarray(frames)), jnp.asarray(actions), 0 * reds, ~there, there)
+
+
+class Paper:
+    """One environment of the rule: the reds of its last L frames, its memory and its age."""
+
+    def __init__(self, reds: np.ndarray, actions: np.ndarray):
+        self.reds, self.age = list(reds), 0
+        self.memory = (actions[:-1] + 2 * reds[:-1]).sum()
+
+    def step(self, action: int) -> list[int]:
+        """The colour of the next frame."""
+        self.memory += action + 2 * self.reds[-1]
+        colour = [level(action), self.memory, level(self.reds[0])]
+        self.reds, self.age = [*self.reds[1:], action], self.age + 1
+        return colour
+
+
+def levels(frames: jax.Array) -> np.ndarray:
+    """The colour of each frame, [..., 3]; every pixel has the same."""
+    x = (np.asarray(frames) + 1) * 255 / 2
+    assert (x == x[..., :1, :1, :]).all()
+    return x[..., 0, 0, :]
+
+
+def test_steps_ends_and_restarts_are_those_of_the_game_on_paper() -> None:
+    rng = np.random.default_rng(1)
+    reds, old_actions, segments = starts()
+    actions, classes, ends = rng.integers(0, 3, (T, B)), rng.integers(0, 3, (T, B)), rng.random((T, B)) < 0.2
+    step = jax.jit(functools.partial(imagination.step, {}, MODEL, config=ENV))
+    state = imagination.reset({}, MODEL, jax.tree.map(lambda x: x[0], segments))
+    games, truncated, noise = [Paper(*start) for start in zip(reds[0], old_actions[0], strict=True)], 0, np.ones(SHAPE)
+    for t in range(T):
+        draws = StepDraws(one_hot(classes[t], 3), one_hot(ends[t].astype(int), 2), np.stack([noise] * B), None)
+        start = jax.tree.map(lambda x, t=t: x[t + 1], segments)
+        state, outcome = step(state, actions[t], draws, start)
+        colours = np.array([game.step(action) for game, action in zip(games, actions[t], strict=True)])
+        np.testing.assert_allclose(levels(outcome.final_obs), colours, atol=0.01)
+        np.testing.assert_array_equal(outcome.reward, classes[t] - 1)
+        np.testing.assert_array_equal(outcome.end, ends[t])
+        np.testing.assert_array_equal(outcome.truncation, [game.age == ENV.horizon for game in games])
+        np.testing.assert_array_equal(outcome.burn_in, start.frames[:, :-1])
+        for i in range(B):
+            if ends[t, i] or games[i].age == ENV.horizon:
+                truncated += not ends[t, i]
+                games[i] = Paper(reds[t + 1, i], old_actions[t + 1, i])
+                colours[i] = level(reds[t + 1, i, -1])
+        np.testing.assert_allclose(levels(outcome.obs), colours, atol=0.01)
+        np.testing.assert_array_equal(state.age, [game.age for game in games])
+        np.testing.assert_array_equal(state.caches, [game.memory for game in games])
+        np.testing.assert_allclose(
+            levels(state.frames)[..., 0], level(np.array([game.reds for game in games])), atol=0.01
+        )
+    assert truncated and ends.sum() > 4
