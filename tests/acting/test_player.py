@@ -95,6 +95,21 @@ def test_a_damaged_chunk_costs_its_own_steps_and_no_more(tmp_path: Path, params:
         assert rows[:, 1].min() == 5 and rows[:, 2].sum() == 7
 
 
+def test_a_lost_last_chunk_is_not_collected_again(tmp_path: Path, params: dict) -> None:
+    """The run goes on behind it, with new episodes."""
+    collected(tmp_path, params)
+    (tmp_path / "000000005-000000012.npz").write_bytes(b"damaged")
+    account = keeper(tmp_path)
+    replay = account.restore(empty_replay(CONFIG, make_mesh()), 12)
+    assert account.step == 12
+    player = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1))
+    replay, _ = collect(player, account, params, replay, 41)  # 6 steps everywhere: as many as asked for, or more
+    assert account.step == 18
+    for i in range(8):
+        rows = np.asarray(replay.episodes)[i, : replay.num_episodes[i]]
+        assert 12 in rows[:, 1] and rows[:, 2].sum() == 5 + 6
+
+
 def assert_journal_has_the_episodes_of(replay: Replay, folder: Path, stop: int) -> None:
     found = dict(episodes(Journal(folder, 8, (20, 20, 3)), stop))
     tables = np.asarray(replay.episodes)

@@ -186,6 +186,14 @@ def test_three_updates_at_once_are_one_and_two(programs: dict, network: str) -> 
     assert_same(at_once, programs[network](first, np.int32(2))[0])
 
 
+def test_a_state_takes_the_weights_of_both_networks_and_nothing_else() -> None:
+    before = state()
+    twice = jax.tree.map(lambda x: 2 * x, before.params)
+    after = before.with_params(twice)
+    jax.tree.map(np.testing.assert_array_equal, after.params, twice)
+    assert_same(after.with_params(before.params), before)
+
+
 def test_updates_stop_after_the_first_metric_that_is_not_finite() -> None:
     values = jnp.array([1.0, 4.0, jnp.nan, 16.0])
 

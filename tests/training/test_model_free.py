@@ -1,4 +1,6 @@
-"""The rollout in real environments, against its definition."""
+"""The rollout in real environments, against its definition, and how many updates are made of it."""
+
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -9,11 +11,14 @@ from edeline_jax.acting.real_environment import RealEnvironment
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent
-from edeline_jax.config import pour
-from edeline_jax.learning.state import Learner
+from edeline_jax.config import Config, pour
+from edeline_jax.learning.programs import Dispatch
+from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.frame import to_float
-from edeline_jax.training.model_free import train_model_free
+from edeline_jax.runtime.devices import make_mesh
+from edeline_jax.training import model_free
+from edeline_jax.training.model_free import ModelFreeProgram, train_model_free
 from tests.acting.clock import Clock, pixels
 from tests.acting.policies import random_policy, undecided, unrolled
 from tests.tiny_config import get_config
@@ -93,3 +98,52 @@ def test_the_actions_of_every_update_are_sampled_anew() -> None:
     assert (np.asarray(first.actions) != second.actions).mean() > 0.3
     drawn = np.concatenate([first.actions, second.actions], None)
     assert chisquare(np.bincount(drawn, minlength=3)).pvalue > 1e-3
+
+
+class Toy:
+    """Updates that cost nothing: each plays one game, whose score is its number, and reports `values` as its loss."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, begin: int, values: dict[int, float]):
+        self.env_steps: list[int] = []
+        patch.setattr(model_free, "make_training_env", self._make_env)
+        patch.setattr(model_free, "train_model_free", self._train)
+        self._begin, self._values = begin, values
+        self._program = ModelFreeProgram(AGENT, CONFIG, make_mesh(jax.devices()[:1]))
+        patch.setattr(self._program.pace, "length", lambda: 4)
+
+    def _make_env(self, config: Config, env_steps: int) -> Clock:
+        self.env_steps.append(env_steps)
+        return Clock([5] * 8)
+
+    def _train(self, learner: Learner, env: RealEnvironment, *_) -> tuple[Learner, dict]:
+        number = int(learner.updates)
+        env.games.append(Game(number, 1))
+        return learner._replace(updates=learner.updates + 1), {"loss": np.float32(self._values.get(number, number))}
+
+    def run(self, num_updates: int) -> Iterator[Dispatch]:
+        learner = Learner(None, None, np.int32(self._begin))
+        return self._program.run(TrainState(None, learner, None, jax.random.key(0)), None, num_updates)
+
+
+def test_dispatches_are_as_many_updates_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics are means; each game is handed over once, with the dispatch in which it ended."""
+    toy = Toy(monkeypatch, begin=3, values={})
+    dispatches = list(toy.run(10))
+    assert [dispatch.num_updates for dispatch in dispatches] == [4, 4, 2]
+    assert [dispatch.metrics["loss"] for dispatch in dispatches] == [4.5, 8.5, 11.5]
+    assert dispatches[-1].state.actor_critic.updates == 13
+    played = [[game.score for game in dispatch.games] for dispatch in dispatches]
+    assert played == [[3, 4, 5, 6], [7, 8, 9, 10], [11, 12]]
+
+
+def test_updates_stop_after_the_first_metric_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = next(Toy(monkeypatch, begin=0, values={1: np.inf}).run(10))
+    assert first.num_updates == 2 and first.state.actor_critic.updates == 2 and not np.isfinite(first.metrics["loss"])
+
+
+def test_a_resumed_run_has_games_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environments are asked for with the steps that were taken, and only once."""
+    toy = Toy(monkeypatch, begin=3, values={})
+    for _ in range(2):
+        assert len(list(toy.run(2))) == 1
+    assert toy.env_steps == [3 * T * 8]

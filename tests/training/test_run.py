@@ -86,6 +86,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
     values.collection.epsilon, values.evaluation.epsilon = epsilons
     values.evaluation.update(every=1, num_envs=TEST_ENVS, num_episodes=GAMES, num_final_episodes=FINAL_GAMES)
     values.training.num_final_epochs = 0
+    values.checkpointing.update(save_state_every=1000, save_agent_every=1000)  # only the end is saved
     for group in (values.world_model, values.actor_critic):
         group.training.start_after_epochs = 1000
     parts = []
@@ -152,6 +153,14 @@ def test_no_two_plays_are_alike(exploring: Played, settled: Played) -> None:
     assert len({row.tobytes() for row in first}) > 12
     tests = np.stack(settled.first["test"].env.actions)
     assert (tests[:10] != tests[10:20]).any()  # before the first epoch and after it
+
+
+def test_the_end_is_saved_though_nothing_is_due(exploring: Played) -> None:
+    """Of both parts; the state of the first, or the second would have begun anew."""
+    assert sorted(path.name for path in (exploring.folder / "agents").iterdir()) == ["2", "3"]
+    assert len(exploring.second["train"].env.actions) == 5
+    states = [path.name for path in (exploring.folder / "checkpoints").iterdir() if path.name.isdigit()]
+    assert len(states) == 2
 
 
 def test_the_numbers_of_games(exploring: Played) -> None:
