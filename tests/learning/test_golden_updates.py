@@ -170,6 +170,13 @@ def test_decay_groups_by_name() -> None:
     assert ours == theirs
 
 
+def test_the_actor_critic_decays_in_its_weights_but_not_in_norms_and_biases() -> None:
+    tree = params()["actor_critic"]
+    mask = jax.tree.map(lambda p, m: np.full(np.shape(p), m, np.float32), tree, decay_mask(tree))
+    for name, m in actor_critic_layout(mask).items():
+        assert np.all(m == (name.split(".")[-1].startswith("weight") and ".norm." not in name)), name
+
+
 def one_hot_noise(classes: np.ndarray, num_classes: int) -> np.ndarray:
     """Gumbel noise that makes the recorded class win."""
     return 1e6 * np.eye(num_classes, dtype=np.float32)[classes]
