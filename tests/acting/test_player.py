@@ -212,7 +212,7 @@ def test_the_lstm_begins_anew_with_every_episode_and_only_then() -> None:
 
 
 def test_a_reset_player_remembers_nothing() -> None:
-    policy, env = random_policy(AGENT.actor_critic), Clock([50] * 8)
+    policy, env = random_policy(AGENT.actor_critic), Clock([12] + [50] * 7)
     player = Player(env, AGENT.actor_critic, 0.0, jax.random.key(6))
     before = [player.step(policy) for _ in range(9)]
     player.reset()
@@ -220,6 +220,7 @@ def test_a_reset_player_remembers_nothing() -> None:
     for old, new in zip(before, after, strict=True):
         for name in ("frames", "starts", "actions"):
             np.testing.assert_array_equal(getattr(new, name), getattr(old, name))
+    assert [player.step(policy).games for _ in range(3)][-1] == [(0, Game(12 * 13 / 2, 12))]
 
 
 def test_epsilon_is_the_share_of_random_actions() -> None:
