@@ -1,7 +1,6 @@
-"""The config of a run: frozen dataclasses, filled from an ml_collections file or its JSON and checked at the door.
+"""The config of a run: frozen dataclasses, filled from an ml_collections file or its JSON and checked at the start.
 
-What each key means, with its unit, stands beside its value in `configs/atari.py`. Model code sees these classes, never
-a ConfigDict.
+`configs/atari.py` documents every key with its unit. Model code sees these classes, never a ConfigDict.
 """
 
 from edeline_jax.config.checks import check
@@ -15,11 +14,11 @@ def pour(values: object, num_devices: int = 1) -> Config:
     """Turns a nested mapping (a ConfigDict, or its JSON) into a checked `Config`.
 
     Args:
-      values: every key of the schema, and no other.
-      num_devices: the devices that a batch is spread over.
+      values: must have every key of the schema, and no other.
+      num_devices: the number of devices that a batch is split over.
 
     Raises:
-      ConfigError: one line that names the key and the remedy.
+      ConfigError: one line that names the key and what to change.
     """
     config = fill(Config, values, "config")
     check(config, num_devices)

@@ -1,4 +1,4 @@
-"""What must hold between the keys of a config."""
+"""Checks that the keys of a config agree with each other."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from edeline_jax.runtime.errors import ConfigError
 
 
 def check(config: Config, num_devices: int) -> None:
-    """Raises ConfigError, naming the key and the remedy, where keys do not fit each other or the devices."""
+    """Raises ConfigError, naming the key and what to change, if keys contradict each other or the devices."""
     _check_env(config)
     _check_schedule(config)
     _check_segments(config)
@@ -63,7 +63,8 @@ def _check_schedule(config: Config) -> None:
 
 
 def _check_segments(config: Config) -> None:
-    loss, sampler = config.world_model.loss, config.world_model_env.diffusion_sampler
+    loss = config.world_model.loss
+    sampler = config.world_model_env.diffusion_sampler
     _require(
         loss.horizon >= 1 + loss.num_autoregressive_steps,
         "world_model.loss.horizon",
@@ -91,7 +92,7 @@ def _check_networks(config: Config) -> None:
         inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)"
     )
     attends = [*inner.channels[-1:], *(c for c, a in zip(inner.channels, inner.attn_depths, strict=True) if a)]
-    neighbours = [a + b for a, b in zip(inner.channels, inner.channels[1:], strict=False)]  # skips are concatenated
+    neighbours = [a + b for a, b in zip(inner.channels, inner.channels[1:], strict=False)]  # concatenated skips
     doubled = [2 * c for c in inner.channels]
     _check_groups("agent.denoiser.inner_model.channels", [*inner.channels, *neighbours, *doubled])
     _require(
@@ -134,6 +135,6 @@ def _check_devices(config: Config, num_devices: int) -> None:
 
 
 def _multiples(n: int, divisor: int) -> str:
-    """The nearest values that would do."""
+    """The nearest valid values, in words."""
     below = n // divisor * divisor
     return f"{below} or {below + divisor} would do" if below else f"{divisor} would do"

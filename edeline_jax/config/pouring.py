@@ -1,4 +1,4 @@
-"""Nested mappings into dataclasses and back: unknown and missing keys, types, ranges."""
+"""Converts nested mappings to dataclasses and back; checks keys, types and ranges."""
 
 import dataclasses
 import types
@@ -11,12 +11,12 @@ from edeline_jax.runtime.errors import ConfigError, shorten
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The nested mapping that `pour` turns back into `config`; JSON types only but for tuples."""
+    """The nested mapping that `pour` turns back into `config`; JSON types only, except for tuples."""
     return dataclasses.asdict(config)
 
 
 def fill(cls: type, values: Any, path: str) -> Any:
-    """An instance of the dataclass `cls` from a mapping; `path` is its name in errors."""
+    """Makes an instance of the dataclass `cls` from a mapping; `path` is its name in errors."""
     values = values.to_dict() if hasattr(values, "to_dict") else values
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path}: expected a group of keys, got {shorten(repr(values))}")
@@ -55,6 +55,6 @@ def _limit(value: Any, limits: Range | Choice, path: str) -> Any:
             raise ConfigError(
                 f"{path}: must be one of {', '.join(map(str, limits.values))}, got {shorten(repr(value))}"
             )
-    elif not limits.low <= value <= limits.high:  # NaN is refused here too
+    elif not limits.low <= value <= limits.high:  # written so that NaN fails too
         raise ConfigError(f"{path}: must {limits.words}, got {shorten(repr(value))}")
     return value

@@ -9,7 +9,7 @@ from edeline_jax.envs import NO_ENV
 
 
 class Range(NamedTuple):
-    """Inclusive limits of a number, and what an error says of them: "must WORDS"."""
+    """Inclusive limits of a number; an error message says "must WORDS"."""
 
     low: float
     high: float
@@ -245,7 +245,7 @@ class Config:
 
     @property
     def has_env(self) -> bool:
-        """Whether there is an environment to be tested in."""
+        """Whether there is an environment to test in."""
         return self.env.id != NO_ENV
 
     @property

@@ -16,7 +16,7 @@ class Atari(Pool):
         Args:
           settings: the game and how it is played; an unknown `id` raises ValueError.
           num_envs: N.
-          seed: any integer >= 0; it decides the numbers of no-ops, the emulator itself is deterministic.
+          seed: any integer >= 0; it only decides the numbers of no-ops, since the emulator is deterministic.
           lives_end: whether a lost life sets `end` while the game goes on (training only).
         """
         super().__init__(

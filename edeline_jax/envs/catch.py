@@ -28,13 +28,13 @@ class Catch(Pool):
 
 
 def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Catch:
-    """Boards of `settings.size`; no life can be lost in Catch."""
+    """Boards of `settings.size`; `lives_end` has no effect, since Catch has no lives."""
     del lives_end
     return Catch(num_envs=num_envs, seed=seed, size=settings.size)
 
 
 def check_size(size: int) -> None:
-    """Raises ValueError where a board cannot be drawn as `size` x `size` pixels."""
+    """Raises ValueError if a board cannot be drawn as `size` x `size` pixels."""
     if size < 2 * ROWS or size % ROWS:
         raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}")
 

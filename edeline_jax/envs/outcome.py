@@ -1,4 +1,4 @@
-"""What a step of any environment returns, real or imagined."""
+"""The result of an environment step, real or imagined."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ import jax
 
 
 class Outcome(NamedTuple):
-    """What a step of any environment returns, real or imagined.
+    """The result of a step of B environments, real or imagined.
 
-    obs: the frame to act on next, float32 [B, H, W, C]: where the environment was restarted, the fresh start's newest.
-    final_obs: the frame that the action led to; equals obs where nothing was restarted.
+    obs: the frame to act on next, float32 [B, H, W, C]; after a restart, the newest frame of the new start.
+    final_obs: the frame that the action led to; equals obs unless the environment restarted.
     reward: float32 [B]. end, truncation: bool [B].
-    burn_in: frames [B, K, H, W, C] that led to obs where it restarted; K is 0 for environments that begin at obs.
+    burn_in: the frames before obs in a new start, [B, K, H, W, C]; K is 0 for environments that begin at obs.
     """
 
     obs: jax.Array

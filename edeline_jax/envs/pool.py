@@ -11,8 +11,8 @@ from edeline_jax.envs.vector import Transition
 class Pool:
     """N copies of one envpool task, stepped in lockstep.
 
-    Left alone, envpool resets a finished game inside the *next* step, which ignores its action and is no transition.
-    Here finished games are reset in the step that ends them, by envpool's reset of chosen environments.
+    By default envpool resets a finished game inside the *next* step, which ignores its action and is no transition.
+    This class resets finished games in the step that ends them, with envpool's reset of chosen environments.
     envpool runs one thread per environment, at most one per core that the process may use.
     """
 
@@ -37,9 +37,9 @@ class Pool:
             size: side of a frame in pixels.
             lives_end: whether a lost life sets `end` (the game goes on).
         """
-        import envpool  # here because it takes a second to import, and models and learners do without it
+        import envpool  # here because it takes a second to import, and models and learners do not need it
 
-        # envpool would give environment i the seed `seed + i`, so that neighbouring seeds share their games.
+        # envpool would give environment i the seed `seed + i`, so runs with neighbouring seeds would share games.
         env_seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1  # envpool's seeds are int32
         self._envs = envpool.make_gymnasium(task_id, num_envs=num_envs, env_seed=env_seeds.tolist(), **settings)
         self._draw = draw
@@ -50,27 +50,28 @@ class Pool:
         self.frame_shape = (size, size, 3)
 
     def reset(self) -> np.ndarray:
-        """Starts a new game everywhere and returns its first frames, uint8 [N,H,W,3]."""
+        """Starts a new game in every environment and returns the first frames, uint8 [N,H,W,3]."""
         obs, info = self._envs.reset()
         self._lives = _lives(info, self.num_envs)
         return self._draw(obs)
 
     def step(self, actions: np.ndarray) -> Transition:
-        """Plays int [N] actions; raises ValueError on another shape or an action outside [0, num_actions)."""
+        """Plays int [N] actions; raises ValueError if the shape is wrong or an action is outside [0, num_actions)."""
         self._check(actions)
         obs, reward, terminated, truncated, info = self._envs.step(np.asarray(actions, np.int32))
-        final_obs, lives = self._draw(obs), _lives(info, self.num_envs)
+        final_obs = self._draw(obs)
+        lives = _lives(info, self.num_envs)
         end = terminated | (lives < self._lives) if self._lives_end else terminated
         game_over = terminated | truncated
         next_obs, self._lives = self._restart(game_over, final_obs, lives)
         return Transition(next_obs, final_obs, reward, end, truncated, game_over)
 
     def close(self) -> None:
-        """Ends the emulators and their threads, which envpool's own `close` leaves running."""
+        """Ends the emulators and their threads; envpool's own `close` would leave them running."""
         del self._envs
 
     def _restart(self, game_over: np.ndarray, obs: np.ndarray, lives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Resets the finished games and returns the frames and lives to go on with."""
+        """Resets the finished games and returns the frames and lives to continue with."""
         finished = np.flatnonzero(game_over)
         if not finished.size:
             return obs, lives
@@ -80,11 +81,11 @@ class Pool:
         return obs, lives
 
     def _check(self, actions: np.ndarray) -> None:
-        # envpool checks neither: a wrong length kills the process, a wrong action reads foreign memory.
+        # envpool checks neither: a wrong length kills the process, a wrong action reads out of bounds.
         if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= self.num_actions:
             raise ValueError(f"actions must be [{self.num_envs}] in [0, {self.num_actions}), got {actions}")
 
 
 def _lives(info: dict[str, np.ndarray], num_envs: int) -> np.ndarray:
-    """Remaining lives, int32 [N]; 0 throughout in tasks without lives."""
+    """Remaining lives, int32 [N]; zeros for tasks without lives."""
     return info.get("lives", np.zeros(num_envs, np.int32))

@@ -1,4 +1,4 @@
-"""Which environments there are, by the ids that a config gives them."""
+"""The known environments, by their ids in a config."""
 
 import functools
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from edeline_jax.envs import atari, catch
 from edeline_jax.envs.games import GAMES, find_game
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
-NO_ENV = "none"  # the id of a config that learns from a dataset and has no game to be tested in
+NO_ENV = "none"  # the id in a config that learns from a dataset and has no game to test in
 
 
 class Family(NamedTuple):
-    """How environments of one kind are checked and made.
+    """The functions that check and make environments of one kind.
 
     check: raises ValueError if frames cannot be of the given size.
     make: see `make_env`.
@@ -44,13 +44,13 @@ def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -
       lives_end: whether a lost life ends the agent's episode (the game goes on).
 
     Raises:
-      ValueError: there is no environment of that id, or none of that size.
+      ValueError: the id is unknown, or the environment does not come in that size.
     """
     return _family(settings.id).make(settings, num_envs, seed, lives_end)
 
 
 def env_seed(*numbers: int) -> int:
-    """The seed of environments that other numbers tell apart: other numbers give other games."""
+    """A seed derived from `numbers`; different numbers give different games."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
@@ -64,5 +64,5 @@ def count_actions(settings: EnvSettings) -> int:
 
 def _family(id: str) -> Family:
     if id not in FAMILIES:
-        find_game(id)  # raises, naming the nearest
+        find_game(id)  # raises ValueError, naming the nearest
     return FAMILIES[id]

@@ -1,4 +1,4 @@
-"""The interface that every vectorised environment has, real or imagined on the host."""
+"""The interface of vectorised environments on the host."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class EnvSettings(Protocol):
-    """What a config says of its environment; its `env` group fits."""
+    """Settings of an environment; the `env` group of a config has them all."""
 
     id: str
     size: int  # side of a frame, pixels
@@ -18,23 +18,23 @@ class EnvSettings(Protocol):
 class Transition(NamedTuple):
     """One step of N environments. `obs` and `final_obs` may share memory: treat both as read-only."""
 
-    obs: np.ndarray  # uint8 [N,H,W,3]: the frame to act on next (the reset frame where the environment was reset)
-    final_obs: np.ndarray  # uint8 [N,H,W,3]: the frame the action led to; equals obs where nothing was reset
+    obs: np.ndarray  # uint8 [N,H,W,3]: the frame to act on next; after a reset, the new game's first frame
+    final_obs: np.ndarray  # uint8 [N,H,W,3]: the frame the action led to; equals obs unless there was a reset
     reward: np.ndarray  # float32 [N], raw
     end: np.ndarray  # bool [N]: terminal for the agent (game over, and in training a lost life)
     truncation: np.ndarray  # bool [N]: cut by the time limit
-    game_over: np.ndarray  # bool [N]: the game itself was over and was reset; a lost life alone is not
+    game_over: np.ndarray  # bool [N]: the game itself ended and was reset; a lost life alone does not count
 
 
 class VectorEnv(Protocol):
-    """N environments stepped together. After the first `reset`, every `step` is one true transition of each."""
+    """N environments stepped together. After the first `reset`, every `step` is one real transition of each."""
 
     num_envs: int
     num_actions: int
     frame_shape: tuple[int, int, int]  # (H, W, 3)
 
     def reset(self) -> np.ndarray:
-        """Starts a new game everywhere and returns its first frames, uint8 [N,H,W,3]. Call it before `step`."""
+        """Starts a new game in every environment; returns the first frames, uint8 [N,H,W,3]. Call it before `step`."""
 
     def step(self, actions: np.ndarray) -> Transition:
         """Plays int [N] actions in [0, num_actions); a game that ends is reset within the same call."""

@@ -1,1 +1,1 @@
-"""The machine and its processes: errors, files, devices, cluster, signals. Knows nothing of EDELINE."""
+"""The machine and its processes: errors, files, devices, cluster, signals. Nothing here is specific to EDELINE."""

@@ -1,4 +1,4 @@
-"""Whether a config fits into the memory at hand, asked before anything is allocated."""
+"""Checks that a config fits into memory before anything is allocated."""
 
 import os
 from typing import Any
@@ -10,13 +10,14 @@ from edeline_jax.runtime.errors import ConfigError
 
 
 def check_capacity(state: Any, replay: Any, mesh: Mesh) -> None:
-    """Raises ConfigError where parameters, optimizers and replay alone are too large for a device.
+    """Raises ConfigError if parameters, optimizers and replay alone are too large for a device.
 
     Args:
-      state, replay: trees of global shapes; the replay is spread over the devices, the state is on each.
+      state, replay: trees of global shapes; the replay is split over the devices, the state is copied to each.
     """
     memory = _device_memory(mesh)
-    state_bytes, replay_bytes = _size(state), _size(replay) / mesh.size
+    state_bytes = _size(state)
+    replay_bytes = _size(replay) / mesh.size
     for name, size in (("agent", state_bytes), ("collection.num_steps_total", state_bytes + replay_bytes)):
         if size > memory:
             raise ConfigError(
@@ -26,7 +27,7 @@ def check_capacity(state: Any, replay: Any, mesh: Mesh) -> None:
 
 
 def _device_memory(mesh: Mesh) -> float:
-    """Bytes of one device; virtual CPU devices share the machine's."""
+    """Bytes of memory of one device; virtual CPU devices share the machine's."""
     device = mesh.local_devices[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(mesh.local_devices)

@@ -1,7 +1,7 @@
-"""The processes of one run: how they find each other, and the little that they have to agree on.
+"""The processes of one run: joining them, and the collective operations between them.
 
-Every process runs the same program on its share of the devices. A function here that takes part in an agreement must be
-called by all of them, in the same order; with a single process each returns at once.
+Every process runs the same program on its share of the devices. All processes must call the collective functions, in
+the same order. With a single process each of them returns at once.
 """
 
 import os
@@ -16,24 +16,24 @@ from jax.sharding import NamedSharding
 
 from edeline_jax.runtime.errors import UserError, one_line, shorten
 
-SECONDS_TO_MEET = 300  # for all processes to come
-SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead, and the others end
+SECONDS_TO_MEET = 300  # time for all processes to connect
+SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead and the others end
 TEXT_BYTES = 4096
 ROWS = 64
 VARIABLES = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}  # with JAX_COORDINATOR_ADDRESS
 
 
 def join(mode: str) -> None:
-    """Joins the other processes of a run, before anything else is done with JAX.
+    """Connects to the other processes of a run; must come before any other use of JAX.
 
-    SLURM, TPU slices, GKE and MPI are recognised by JAX; anywhere else the variables `JAX_COORDINATOR_ADDRESS`,
-    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` say who belongs together.
+    JAX recognises SLURM, TPU slices, GKE and MPI by itself. Anywhere else, set `JAX_COORDINATOR_ADDRESS`,
+    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`.
 
     Args:
-      mode: `auto` joins where there is a cluster, `on` insists on one, `off` stays alone.
+      mode: `auto` joins if there is a cluster, `on` requires one, `off` runs a single process.
 
     Raises:
-      UserError: there is no cluster, or the others did not come.
+      UserError: there is no cluster, or the other processes did not connect.
     """
     if mode == "off":
         return
@@ -44,7 +44,7 @@ def join(mode: str) -> None:
             initialization_timeout=SECONDS_TO_MEET,
             heartbeat_timeout_seconds=SECONDS_WITHOUT_HEARTBEAT,
         )
-    except ValueError as error:  # nothing says who the others are
+    except ValueError as error:  # JAX found no cluster
         if mode == "on" or "JAX_COORDINATOR_ADDRESS" in os.environ:
             raise UserError(
                 f"--distributed={mode}: no cluster was recognised ({one_line(error)}); set JAX_COORDINATOR_ADDRESS="
@@ -55,59 +55,66 @@ def join(mode: str) -> None:
 
 
 def is_main() -> bool:
-    """Whether this process writes what is written once."""
+    """Whether this is process 0, which writes the files and prints."""
     return jax.process_index() == 0
 
 
 def share(total: int) -> int:
-    """This process's share of something that divides evenly."""
+    """This process's share of `total`, which the number of processes must divide."""
     return total // jax.process_count()
 
 
 def main_first(action: Callable[[], str]) -> str:
-    """Runs `action` in the main process alone; all get what it returns, or raise the UserError that it raised."""
-    failed, text = False, ""
+    """Runs `action` in the main process only; all processes return its result, or raise its UserError.
+
+    The text is cut off at `TEXT_BYTES`.
+    """
+    failed = False
+    text = ""
     if is_main():
         try:
             text = action()
         except UserError as error:
-            failed, text = True, str(error)
+            failed = True
+            text = str(error)
     if jax.process_count() > 1:
         encoded = text.encode()[:TEXT_BYTES]
         message = np.zeros(TEXT_BYTES + 1, np.uint8)
-        message[0], message[1 : 1 + len(encoded)] = failed, np.frombuffer(encoded, np.uint8)
+        message[0] = failed
+        message[1 : 1 + len(encoded)] = np.frombuffer(encoded, np.uint8)
         message = multihost_utils.broadcast_one_to_all(message)
-        failed, text = bool(message[0]), bytes(message[1:]).rstrip(b"\0").decode(errors="ignore")
+        failed = bool(message[0])
+        text = bytes(message[1:]).rstrip(b"\0").decode(errors="ignore")
     if failed:
         raise UserError(text)
     return text
 
 
 def any_process(flag: bool) -> bool:
-    """Whether it is true in any process."""
+    """Whether `flag` is true in any process."""
     return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.array(flag)).any())
 
 
 def from_main(number: int) -> int:
-    """The main process's number."""
+    """The main process's value of `number`, which must fit int32."""
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
 def wait_for_all(name: str) -> None:
-    """Until every process has come to the place of this name."""
+    """Blocks until every process has made the call with this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 
 
 def gather(arrays: Any) -> Any:
-    """Host arrays of all processes joined along axis 0, in the order of the processes; or global arrays as a whole."""
+    """Concatenates the host arrays of all processes along axis 0, in process order; global arrays come back whole."""
     return arrays if jax.process_count() == 1 else multihost_utils.process_allgather(arrays, tiled=True)
 
 
 def gather_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows [n, k] of all processes under each other, where n may differ; float32.
+    """Concatenates the rows [n, k] of all processes; n may differ between them; float32.
 
-    They go in blocks of one size, because every size would be a program to compile.
+    Rows are sent in blocks of a fixed size, since every new size would compile another program.
     """
     rows = rows.astype(np.float32)
     if jax.process_count() == 1:
@@ -120,15 +127,15 @@ def gather_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def place(arrays: Any, sharding: NamedSharding) -> Any:
-    """A global array for each host array, of which every process holds the part of its own devices."""
+    """Makes global arrays from each process's host arrays, which become the part on its own devices."""
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), arrays)
 
 
 def refuse_disagreement(facts: Mapping[str, Any]) -> None:
-    """Compares what must be the same everywhere.
+    """Compares facts that must be the same in all processes.
 
     Raises:
-      UserError: in all processes, naming the facts and the processes that differ from the main one.
+      UserError: in all processes, if any differ; names the facts and the processes that differ from the main one.
     """
     if jax.process_count() == 1:
         return
@@ -140,7 +147,8 @@ def refuse_disagreement(facts: Mapping[str, Any]) -> None:
         names = [name for name, column in zip(["the names of keys", *facts], different.T, strict=True) if column.any()]
         processes = np.flatnonzero(different.any(1))
     else:
-        names, processes = ["the number of keys"], np.flatnonzero(counts != counts[0])
+        names = ["the number of keys"]
+        processes = np.flatnonzero(counts != counts[0])
     if names:
         own = "; ".join(f"{name} is {shorten(str(facts[name]))} here" for name in names[:3] if name in facts)
         raise UserError(

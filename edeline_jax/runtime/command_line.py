@@ -1,4 +1,4 @@
-"""What the entry points share: flags, and every complaint on one line."""
+"""Runs an entry point: parses the flags, and prints every error on one line."""
 
 import logging
 import os
@@ -14,18 +14,18 @@ from edeline_jax.runtime.errors import UserError
 
 
 def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None = None) -> None:
-    """Parses the flags and runs `main` with what is left of the command line.
+    """Parses the flags and runs `main` with the remaining arguments.
 
     Args:
       main: takes argv without the flags.
-      config: the flag of a config file, where there is one; a file that cannot be loaded is a mistaken flag.
+      config: the config-file flag, if the program has one; a file that cannot be loaded is reported as a wrong flag.
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
             if config is not None and config.value is not None:
-                config.value.to_dict()  # a file that could not be loaded only says so when it is used
+                config.value.to_dict()  # ml_collections raises the error of a bad file only on its first use
             return rest
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
             sys.exit(f"error: {_mistake(error)}")
@@ -41,7 +41,7 @@ def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None =
 
 
 def give_up(reason: str) -> None:
-    """Ends the process with one line and status 1; a teardown would let Orbax's abandoned writes complain."""
+    """Prints one line and exits with status 1, without a teardown: Orbax's abandoned writes would print errors."""
     print(f"error: {reason}", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -49,14 +49,14 @@ def give_up(reason: str) -> None:
 
 
 def _quieten_libraries() -> None:
-    """JAX and Orbax tell every step, and what fails they raise; nothing else of theirs is for our users."""
+    """Hides the logs of JAX and Orbax: they report every step, and their failures reach us as exceptions anyway."""
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("edeline_jax").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's reads and writes beside one that failed
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it compiles then
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's other reads and writes when one has failed
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # harmless: it compiles
     default = sys.unraisablehook
 
-    def hook(unraisable: Any) -> None:  # the same, answering when their event loop is gone
+    def hook(unraisable: Any) -> None:  # those reads and writes, finishing after their event loop has closed
         if str(unraisable.exc_value) != "Event loop is closed":
             default(unraisable)
 
@@ -64,7 +64,7 @@ def _quieten_libraries() -> None:
 
 
 def _mistake(error: Exception) -> str:
-    """The last line: a mistake inside of a config file comes with its traceback, which ends with what is wrong."""
+    """The last line of the error: an error inside a config file carries a traceback, whose last line says the cause."""
     text = str(error.args[0] if error.args else error).replace("\\n", "\n")
     prefix = "unknown key in an override: " if isinstance(error, (AttributeError, KeyError)) else ""
     return prefix + [line.strip() for line in text.splitlines() if line.strip()][-1]

@@ -1,7 +1,7 @@
-"""The one place where per-device functions become programs over all devices.
+"""Turns per-device functions into programs over all devices; this is the only place that does.
 
-`jax.pmap` is `jit(shard_map)` in today's JAX; so is this. Replicated arguments keep pmap's meaning of a gradient (each
-device its own share) because `check_vma` is off.
+`jax.pmap` is `jit(shard_map)` in today's JAX; so is this. With `check_vma` off, the gradient with respect to a
+replicated argument is each device's own share, as under pmap.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,22 @@ AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Devices, by default of all processes, in one axis; those of a process stand together, and so do its streams."""
+    """A one-axis mesh of the devices, by default those of all processes.
+
+    The devices of a process are adjacent, and so are its replay streams.
+    """
     devices = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def lift(function: Callable, mesh: Mesh, in_specs: Any, out_specs: Any, donate: int) -> Callable:
-    """Jits a per-device function over the mesh; argument number `donate` is given up."""
+    """Jits a per-device function over the mesh; argument number `donate` is donated."""
     mapped = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
     return jax.jit(mapped, donate_argnums=donate)
 
 
 def shardings(mesh: Mesh, specs: Any, tree: Any) -> Any:
-    """The sharding of every leaf of `tree`, where `specs` is a prefix of it."""
+    """The sharding of every leaf of `tree`; `specs` is a tree prefix of it."""
     return jax.tree.map(
         lambda spec, subtree: jax.tree.map(lambda _: NamedSharding(mesh, spec), subtree),
         specs,
@@ -38,7 +41,7 @@ def shardings(mesh: Mesh, specs: Any, tree: Any) -> Any:
 
 
 def abstract(mesh: Mesh, specs: Any, tree: Any) -> Any:
-    """The shape, dtype and sharding of every leaf of `tree`, where `specs` is a prefix of it."""
+    """The shape, dtype and sharding of every leaf of `tree`; `specs` is a tree prefix of it."""
     places = shardings(mesh, specs, tree)
     return jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places)
 

@@ -1,24 +1,24 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 
 class UserError(Exception):
-    """A mistake, or a machine that fell short; the message is one line that names the culprit and the remedy.
+    """A wrong input, or a failure of disk, memory or network; the one-line message says what is wrong and what to do.
 
     Entry points print it without a traceback and exit with 1.
     """
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says; its type where it says nothing."""
+    """The first line of an error's message, at most 300 characters; the type's name if the message is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 
 
 def shorten(text: str) -> str:
-    """A value in an error: on one line, and not long."""
+    """A value as error messages show it: on one line, at most 80 characters."""
     text = " ".join(text.split())
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 class ConfigError(UserError, ValueError):
-    """A key that is unknown, missing, of the wrong type, or impossible beside another; the message is one line."""
+    """A config key is unknown, missing, of the wrong type, or contradicts another; the message is one line."""

@@ -1,4 +1,4 @@
-"""Files of runs and datasets, on a disk or in a bucket (`gs://`): written whole or not at all."""
+"""Files of runs and datasets, on a disk or in a bucket (`gs://`); a write either completes or leaves nothing."""
 
 import contextlib
 import importlib.util
@@ -16,10 +16,10 @@ BUCKET = "gs://"
 
 
 def to_path(name: str) -> Path:
-    """The file or folder that a user names.
+    """The path for a file or folder named by the user.
 
     Raises:
-      UserError: it is in a kind of bucket that is not supported, or the library for buckets is not installed.
+      UserError: the kind of bucket is not supported, or the library for buckets is not installed.
     """
     if "://" in name and not name.startswith(BUCKET):
         raise UserError(f"{name}: must be a folder on a disk or in a bucket, {BUCKET}BUCKET/FOLDER")
@@ -33,17 +33,17 @@ def to_path(name: str) -> Path:
 
 
 def in_bucket(path: Path) -> bool:
-    """Whether it is an object store, where nothing can be locked, appended to or renamed at once."""
+    """Whether the path is in an object store, which has no locks, no appending and no atomic rename."""
     return str(path).startswith(BUCKET)
 
 
 def absolute(path: Path) -> Path:
-    """The same place, whatever the working directory is and whichever links lead there."""
+    """The absolute path with symbolic links resolved; a bucket's path as it is."""
     return path if in_bucket(path) else Path(os.path.realpath(path))
 
 
 def move(path: Path, target: Path) -> None:
-    """Renames a file or folder; in a bucket object by object."""
+    """Renames a file or folder; in a bucket, moves it object by object."""
     if in_bucket(path):
         import fsspec
 
@@ -54,33 +54,33 @@ def move(path: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when it is complete and on the disk, or in the bucket.
+    """Opens a file for writing that appears under its name only once it is complete and on the disk, or in the bucket.
 
     Raises:
-      UserError: it could not be written; nothing is left of it.
+      UserError: it could not be written; no part of it is left behind.
     """
     with _writing_object(path) if in_bucket(path) else _writing_file(path) as file:
         yield file
 
 
 def write_json(path: Path, tree: Any) -> None:
-    """Writes nested dicts and lists for people to read; see `writing`."""
+    """Writes nested dicts and lists as indented JSON; see `writing`."""
     with writing(path) as file:
         file.write(json.dumps(tree, indent=2).encode() + b"\n")
 
 
 class Lines:
-    """A file of lines that grows at its end. In a bucket, where nothing grows, `flush` writes it anew."""
+    """An append-only text file. Objects in a bucket cannot be appended to, so there `flush` rewrites the whole file."""
 
     def __init__(self, path: Path):
         self._path = path
         content = path.read_bytes() if path.exists() else b""
         self._object = bytearray(content) if in_bucket(path) else None
-        if content and not content.endswith(b"\n"):  # cut short by a kill
+        if content and not content.endswith(b"\n"):  # the process was killed in the middle of a line
             self.append("")
 
     def append(self, line: str) -> None:
-        """Writes a line; raises OSError where the disk does not take it."""
+        """Appends a line; raises OSError if the write fails."""
         if self._object is not None:
             self._object += f"{line}\n".encode()
             return
@@ -88,7 +88,7 @@ class Lines:
             file.write(f"{line}\n")
 
     def flush(self) -> None:
-        """Until the lines are where others can read them; raises UserError where the bucket does not take them."""
+        """Uploads the lines so far if the file is in a bucket; raises UserError if the upload fails."""
         if self._object is not None:
             with writing(self._path) as file:
                 file.write(self._object)
@@ -96,11 +96,11 @@ class Lines:
 
 @contextlib.contextmanager
 def _writing_object(path: Path) -> Iterator[BinaryIO]:
-    content = io.BytesIO()  # a file of the bucket's own would be kept half-written too
+    content = io.BytesIO()  # gcsfs's own file object would store a half-written file if an error interrupts it
     yield content
     try:
         path.write_bytes(content.getvalue())
-    except Exception as error:  # of gcsfs, aiohttp or Google's libraries
+    except Exception as error:  # gcsfs, aiohttp and Google's libraries each raise their own kinds
         raise UserError(f"cannot write {path}: {one_line(error)}") from error
 
 
@@ -115,7 +115,7 @@ def _writing_file(path: Path) -> Iterator[BinaryIO]:
         os.replace(partial, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name too
+            os.fsync(folder)  # makes the rename durable
         finally:
             os.close(folder)
     except OSError as error:

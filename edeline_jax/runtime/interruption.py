@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks the run to save and end, the second ends it at once."""
+"""SIGTERM and SIGINT: the first signal asks the run to save and end, the second ends it at once."""
 
 import os
 import signal
@@ -8,11 +8,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(Exception):
-    """Raised between two dispatches, when the state is whole, once somebody asked the run to end."""
+    """The run was asked to end; raised between two dispatches, when the state is consistent."""
 
 
 class Interruption:
-    """Listens in a thread, since the main thread hears no signal while it compiles or waits for a device."""
+    """Listens in a thread: Python's handlers do not run while the main thread compiles or waits for a device."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -23,12 +23,12 @@ class Interruption:
         return self._requested.is_set()
 
     def listen(self) -> None:
-        """Takes the signals of this process; call it from the main thread."""
+        """Installs the signal handlers; call it from the main thread."""
         receiver, sender = os.pipe()
         os.set_blocking(sender, False)
         signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
         for number in SIGNALS:
-            signal.signal(number, lambda *_: None)  # keeps Python from ending or raising; the pipe gets the number
+            signal.signal(number, lambda *_: None)  # replaces Python's default; the number goes to the pipe
         threading.Thread(target=self._hear, args=(receiver,), daemon=True).start()
 
     def _hear(self, receiver: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the time of an epoch goes."""
+"""Measures how the time of an epoch is spent."""
 
 import contextlib
 import time
@@ -7,25 +7,28 @@ from collections.abc import Iterator
 
 
 class Stopwatch:
-    """Seconds by phase since the last lap; what was in no phase is `other`."""
+    """Seconds by phase since the last lap; time outside every phase counts as `other`."""
 
     def __init__(self) -> None:
-        self._begin, self._phases = time.perf_counter(), Counter[str]()
+        self._begin = time.perf_counter()
+        self._phases = Counter[str]()
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Counts what happens inside; phases do not nest."""
+        """Times the body of the `with` statement; phases do not nest."""
         begin = time.perf_counter()
         yield
         self.add(name, time.perf_counter() - begin)
 
     def add(self, name: str, seconds: float) -> None:
-        """Counts seconds that somebody else has measured."""
+        """Adds seconds that the caller measured."""
         self._phases[name] += seconds
 
     def lap(self) -> dict[str, float]:
-        """The seconds, which begin again from zero."""
+        """Returns the seconds of each phase and starts again from zero."""
         now = time.perf_counter()
-        total, phases = now - self._begin, dict(self._phases)
-        self._begin, self._phases = now, Counter()
+        total = now - self._begin
+        phases = dict(self._phases)
+        self._begin = now
+        self._phases = Counter()
         return {**phases, "other": total - sum(phases.values())}
