@@ -1,4 +1,4 @@
-"""Recorded experience on disk: an open format of one compressed file per episode, and the files under it.
+"""Recorded experience on disk: an open dataset format with one compressed file per episode, and a run's journal.
 
-`python -m edeline_jax.dataset` inspects, validates, imports and exports.
+`python -m edeline_jax.dataset` inspects, validates, imports and exports datasets.
 """

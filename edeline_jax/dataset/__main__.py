@@ -1,9 +1,9 @@
-"""Recorded experience on the command line.
+"""Inspects and converts recorded experience.
 
-python -m edeline_jax.dataset inspect DATASET            what is in it
-python -m edeline_jax.dataset validate DATASET           reads every episode; exit status 1 where one is not right
-python -m edeline_jax.dataset import FOLDER DATASET      a folder of .npz, an episode each, in the order of their names
-python -m edeline_jax.dataset export RUN DATASET         what a run has collected
+python -m edeline_jax.dataset inspect DATASET            prints the contents in a few lines
+python -m edeline_jax.dataset validate DATASET           reads every episode; exit status 1 if one is damaged or invalid
+python -m edeline_jax.dataset import FOLDER DATASET      reads a folder of .npz, one episode each, ordered by name
+python -m edeline_jax.dataset export RUN DATASET         writes the steps that a run has collected
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ NUM_ACTIONS = flags.DEFINE_integer("num_actions", None, "import: actions of the 
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs the command argv[1] on the folders after it."""
+    """Runs the command argv[1] on the folders in the remaining arguments."""
     command, *folders = argv[1:] or ["help"]
     if command not in COMMANDS or len(folders) != COMMANDS[command][1]:
         usage = "; ".join(line.split("  ")[0].strip() for line in __doc__.splitlines() if line.startswith("python"))
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def inspect(folder: Path) -> None:
-    """Prints the manifest in a few lines."""
+    """Prints a summary of the manifest."""
     dataset = open_dataset(folder)
     steps = [entry.steps for entry in dataset.entries]
     rewards = [entry.total_reward for entry in dataset.entries]
@@ -48,7 +48,7 @@ def inspect(folder: Path) -> None:
 
 
 def validate(folder: Path) -> None:
-    """Reads every episode and prints all that is wrong."""
+    """Reads every episode and prints every error; raises DatasetError if there were any."""
     dataset = open_dataset(folder)
     wrong = 0
     for entry in tqdm(dataset.entries, disable=None):
@@ -63,15 +63,17 @@ def validate(folder: Path) -> None:
 
 
 def import_(source: Path, folder: Path) -> None:
-    """Copies foreign recordings into a dataset."""
+    """Copies recordings made by other programs into a dataset."""
     paths = sorted(source.glob("*.npz"))
     if not paths:
         raise DatasetError(f"{source}: no .npz files there")
-    shape, largest = None, 0
-    for path in tqdm(paths, "reading", disable=None):  # all of them, before anything is written
+    shape = None
+    largest = 0
+    for path in tqdm(paths, "reading", disable=None):  # check all files before anything is written
         episode = read_recording(path)
         check_episode(episode, NUM_ACTIONS.value or MOST_ACTIONS, path)
-        shape, largest = shape or episode.frames.shape[1:], max(largest, int(episode.actions.max()))
+        shape = shape or episode.frames.shape[1:]
+        largest = max(largest, int(episode.actions.max()))
         if episode.frames.shape[1:] != shape:
             raise DatasetError(f"{path}: frames {episode.frames.shape[1:]}, those of {paths[0].name} are {shape}")
     writer = DatasetWriter(folder, shape, NUM_ACTIONS.value or largest + 1)
@@ -87,7 +89,8 @@ def export(run: Path, folder: Path) -> None:
     from edeline_jax.envs import count_actions
     from edeline_jax.workdir.folder import RunFolder
 
-    replay, config = RunFolder(run).replay, pour(RunFolder(run).read_config())
+    replay = RunFolder(run).replay
+    config = pour(RunFolder(run).read_config())
     chunks = files(replay) if replay.is_dir() else []
     if not chunks:
         raise DatasetError(f"{replay}: the run has collected nothing")

@@ -1,4 +1,4 @@
-"""Named arrays in one compressed `.npz` file: written whole or not at all, and checked before they are believed."""
+"""Reads and writes named arrays in one compressed `.npz` file; writes are atomic, reads are validated."""
 
 import io
 import zipfile
@@ -17,7 +17,7 @@ Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
 
 
 class DatasetError(UserError):
-    """A file of recorded experience that cannot be used; the message names the file and what is wrong with it."""
+    """A file of recorded experience cannot be used; the message names the file and the fault."""
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -27,10 +27,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[str, np.ndarray]:
-    """Reads the arrays of a layout. Dimensions of None must agree with each other where they come first.
+    """Reads the arrays of a layout. The first dimension must be equal in all arrays, also if the layout says None.
 
     Raises:
-      DatasetError: the file is missing, damaged, does not have the given checksum, or holds something else.
+      DatasetError: the file is missing or damaged, its checksum is not `crc32`, or the arrays do not fit the layout.
     """
     try:
         content = path.read_bytes()
@@ -41,7 +41,7 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = {name: _read_member(archive, name, *expected) for name, expected in layout.items()}
-    except Exception as error:  # zipfile and numpy raise a dozen kinds on foreign bytes
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on invalid bytes
         raise DatasetError(f"{path}: {one_line(error)}") from error
     if len({len(array) for array in arrays.values()}) > 1:
         raise DatasetError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
@@ -49,7 +49,7 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
 
 
 def array_names(path: Path) -> list[str]:
-    """Names of the arrays in a file; raises DatasetError where it is no such file."""
+    """Names of the arrays in a file; raises DatasetError if it is not a readable `.npz`."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -62,14 +62,14 @@ def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) 
         raise ValueError(f"has no array {name!r}")
     with archive.open(f"{name}.npy") as member:
         found, fortran, found_dtype = _read_header(member)
-        # before a byte is read: a wrong header must not make us allocate what it claims
+        # before any data is read: a wrong header must not make us allocate the size it claims
         fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
         if not fits or not _castable(found_dtype, dtype):
             raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
         size = int(np.prod(found, dtype=object)) * found_dtype.itemsize
         if size > archive.getinfo(f"{name}.npy").file_size:
             raise ValueError(f"{name} is shorter than its header says")
-        data = member.read(size + 1)  # one more, so that the end is reached and the checksum compared
+        data = member.read(size + 1)  # one byte more, so that zipfile reaches the end and compares the checksum
     if len(data) != size:
         raise ValueError(f"{name} holds {len(data)} bytes, its header says {size}")
     array = np.frombuffer(data, found_dtype).reshape(found, order="F" if fortran else "C")
@@ -87,7 +87,7 @@ def _read_header(member: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _castable(found: np.dtype, wanted: str) -> bool:
-    """Frames must be bytes; numbers may come in other widths, flags as 0 and 1."""
+    """Whether a dtype may be converted: frames must be uint8, numbers may have other widths, flags may be 0 and 1."""
     kinds = {"u": "u", "i": "iu", "f": "fiu", "b": "biu"}
     wanted_dtype = np.dtype(wanted)
     return found.kind in kinds[wanted_dtype.kind] and (wanted_dtype.kind != "u" or found == wanted_dtype)

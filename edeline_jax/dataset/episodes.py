@@ -2,10 +2,10 @@
 
 A folder with `manifest.json` and one compressed `.npz` per episode of T steps: `frames` uint8 [T, H, W, 3],
 `actions` int32 [T], `rewards` float32 [T], `ends` bool [T], `truncations` bool [T]. `actions[t]` was taken in
-`frames[t]`; `rewards[t]`, `ends[t]` (the episode was over) and `truncations[t]` (it was cut off by a time limit) came
-of it. An episode ends at its last step or was cut off there.
+`frames[t]` and led to `rewards[t]`, `ends[t]` (the episode is over) and `truncations[t]` (it was cut off by a time
+limit). Only the last step of an episode may end it or cut it off.
 
-The manifest lists the episodes in order of age and comes last: a folder without one is not a dataset.
+The manifest lists the episodes, oldest first. It is written last: a folder without one is not a dataset.
 """
 
 import json
@@ -27,7 +27,7 @@ FILE_NAME = re.compile(r"[\w-]+\.npz")
 
 
 class Episode(NamedTuple):
-    """T consecutive steps; see the head of this file."""
+    """T consecutive steps; the module's docstring gives shapes and dtypes."""
 
     frames: np.ndarray
     actions: np.ndarray
@@ -55,11 +55,11 @@ class Dataset(NamedTuple):
 
     @property
     def num_steps(self) -> int:
-        """Steps of all episodes."""
+        """The number of steps in all episodes."""
         return sum(entry.steps for entry in self.entries)
 
     def read(self, entry: Entry) -> Episode:
-        """One episode, checked; raises DatasetError naming its file."""
+        """Reads and checks one episode; raises DatasetError naming its file."""
         path = self.folder / entry.file
         arrays = read_arrays(path, layout((entry.steps,), self.frame_shape), entry.crc32)
         episode = Episode(**arrays)
@@ -67,12 +67,12 @@ class Dataset(NamedTuple):
         return episode
 
     def episodes(self) -> Iterator[Episode]:
-        """All of them, in order of age."""
+        """Reads all episodes, oldest first."""
         return (self.read(entry) for entry in self.entries)
 
 
 def layout(steps: Shape, frame_shape: Shape) -> Layout:
-    """Names, shapes and dtypes of the arrays of `steps` steps: [T] of an episode, [S, n] of streams side by side."""
+    """Names, shapes and dtypes of the arrays; `steps` is [T] for an episode, [S, n] for S streams."""
     return {
         "frames": ((*steps, *frame_shape), "uint8"),
         "actions": (steps, "int32"),
@@ -83,7 +83,7 @@ def layout(steps: Shape, frame_shape: Shape) -> Layout:
 
 
 def check_episode(episode: Episode, num_actions: int, path: Path) -> None:
-    """Raises DatasetError where values make no sense: what training would silently learn from otherwise."""
+    """Raises DatasetError for invalid values, which training would otherwise learn from silently."""
     if len(episode.actions) == 0:
         raise DatasetError(f"{path}: an episode of no steps")
     if episode.actions.min() < 0 or episode.actions.max() >= num_actions:
@@ -98,7 +98,7 @@ def check_episode(episode: Episode, num_actions: int, path: Path) -> None:
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """Reads and checks the manifest of a folder, not yet its episodes; raises DatasetError naming what is wrong."""
+    """Reads and checks a folder's manifest, but not its episodes; raises DatasetError naming what is wrong."""
     path = folder / MANIFEST
     if not path.is_file():
         raise DatasetError(
@@ -132,7 +132,7 @@ class DatasetWriter:
         self._entries: dict[int, Entry] = {}
 
     def add(self, episode: Episode, number: int) -> None:
-        """Writes an episode; `number` is its place in the order of age."""
+        """Writes an episode; `number` is its place in the manifest, which lists the oldest first."""
         path = self._folder / f"{number:06d}.npz"
         check_episode(episode, self._num_actions, path)
         dtypes = {name: dtype for name, (_, dtype) in layout((), ()).items()}

@@ -1,4 +1,4 @@
-"""The steps of a run on disk, in the order in which they were taken: one file per chunk, nothing is written twice."""
+"""The steps of a run on disk, in the order in which they were taken: one file per chunk, never rewritten."""
 
 import contextlib
 import logging
@@ -18,19 +18,19 @@ FILE_NAME = re.compile(r"(\d{9})-(\d{9})\.npz")
 
 
 class Journal:
-    """Chunks of S streams of steps, as `FIRST-STOP.npz`: positions FIRST .. STOP - 1 of every stream."""
+    """Chunks of S streams; file `FIRST-STOP.npz` holds positions FIRST .. STOP - 1 of every stream."""
 
     def __init__(self, folder: Path, num_streams: int, frame_shape: tuple[int, ...]):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._num_streams, self._frame_shape = folder, num_streams, frame_shape
 
     def append(self, chunk: Chunk, first: int) -> None:
-        """Writes a chunk that begins at position `first`; raises UserError where the disk does not take it."""
+        """Writes a chunk that begins at position `first`; raises UserError if the write fails."""
         stop = first + chunk.actions.shape[1]
         write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict())
 
     def read(self, stop: int) -> Iterator[tuple[int, Chunk]]:
-        """First positions and chunks before `stop`; a damaged one is set aside with a warning, its steps are lost."""
+        """Yields (first position, chunk) before `stop`; damaged files are renamed with a warning and skipped."""
         for first, end, path in files(self._folder):
             if end > stop:
                 continue
@@ -38,11 +38,11 @@ class Journal:
                 yield first, Chunk(**read_arrays(path, self._layout(end - first)))
             except DatasetError as error:
                 _LOG.warning("%s; set aside, steps %d to %d are left out", error, first, end - 1)
-                with contextlib.suppress(FileNotFoundError):  # another process of the run was first
+                with contextlib.suppress(FileNotFoundError):  # another process of the run has renamed it
                     move(path, path.with_suffix(".damaged"))
 
     def discard_after(self, stop: int) -> None:
-        """Deletes what was written after position `stop`, and what was being written."""
+        """Deletes chunks that end after position `stop`, and half-written files."""
         for _, end, path in files(self._folder):
             if end > stop:
                 path.unlink()
@@ -56,19 +56,20 @@ class Journal:
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:
     """(first position, position after the last, path) of the chunks in a folder, in order."""
-    if not folder.exists():  # in a bucket, as long as it is empty
+    if not folder.exists():  # a bucket has no empty folders
         return []
     found = ((FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir())
     return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
 
 
 def episodes(journal: Journal, stop: int) -> Iterator[tuple[int, Episode]]:
-    """The episodes before position `stop` with their numbers in the order of age, each when its last step is read."""
-    count, position = 0, 0
+    """Yields (number, episode) up to position `stop`, each once its last step is read; the oldest has number 0."""
+    count = 0
+    position = 0
     parts: dict[int, tuple[int, list[Episode]]] = {}  # stream -> number and steps of its open episode
     for first, chunk in journal.read(stop):
         starts = chunk.starts.copy()
-        starts[:, 0] |= first != position  # after a gap nothing goes on
+        starts[:, 0] |= first != position  # a gap ends every open episode
         position = first + starts.shape[1]
         for stream, step in sorted(np.argwhere(starts).tolist(), key=lambda place: (place[1], place[0])):
             if stream in parts:
@@ -83,7 +84,7 @@ def episodes(journal: Journal, stop: int) -> Iterator[tuple[int, Episode]]:
 
 
 def _previous(starts: np.ndarray, step: int) -> int:
-    """The last start before `step`, or the chunk's beginning."""
+    """The last start before `step`, or 0, the chunk's beginning."""
     before = np.flatnonzero(starts[:step])
     return int(before[-1]) if before.size else 0
 

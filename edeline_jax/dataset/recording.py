@@ -1,4 +1,4 @@
-"""Foreign recordings of an episode: an `.npz` with at least `frames`, `actions` and `rewards`."""
+"""Recordings by other programs: an `.npz` per episode, with at least `frames`, `actions` and `rewards`."""
 
 import numpy as np
 from etils.epath import Path
@@ -8,12 +8,12 @@ from edeline_jax.dataset.episodes import Episode, layout
 
 
 def read_recording(path: Path) -> Episode:
-    """Reads `frames` uint8 [T, H, W, 3], `actions` and `rewards` [T], and `ends`, `truncations` [T].
+    """Reads `frames` uint8 [T, H, W, 3], `actions` and `rewards` [T], and optionally `ends` and `truncations` [T].
 
-    Without either of the last two, the episode counts as cut off after its last step.
+    If both of the last two are missing, the episode counts as cut off after its last step.
 
     Raises:
-      DatasetError: names the file and what is wrong with it.
+      DatasetError: the file cannot be used; the message names it and what is wrong.
     """
     there = array_names(path)
     expected = layout((None,), (None, None, 3))
@@ -22,7 +22,8 @@ def read_recording(path: Path) -> Episode:
     }
     arrays = read_arrays(path, wanted)
     T = len(arrays["actions"])
-    ends, truncations = arrays.get("ends", np.zeros(T, bool)), arrays.get("truncations", np.zeros(T, bool))
+    ends = arrays.get("ends", np.zeros(T, bool))
+    truncations = arrays.get("truncations", np.zeros(T, bool))
     if T and "ends" not in arrays and "truncations" not in arrays:
         truncations[-1] = True
     return Episode(arrays["frames"], arrays["actions"], arrays["rewards"], ends, truncations)

@@ -1,1 +1,1 @@
-"""Experience on the accelerator: storage, and the two kinds of segments that are cut from it."""
+"""Experience on the accelerator: storage, and the two kinds of segments sampled from it."""

@@ -3,7 +3,7 @@
 Append-only streams of steps, one per environment, and the table of the episodes in them.
 
 Letters in shapes: S streams, N steps per stream, D devices, M episodes per device at most. Under a mesh, S and D are
-spread over the devices, so each device samples from the streams of its own environments.
+split over the devices, so each device samples from the streams of its own environments.
 """
 
 from typing import NamedTuple
@@ -24,14 +24,14 @@ REPLAY_SPEC = P(AXIS)
 class Replay(NamedTuple):
     """Steps in the order in which they were taken; nothing is ever overwritten.
 
-    Frames are kept flat, because accelerators that tile the last two axes would pad [W, 3] many times over.
+    Frames are stored flat: accelerators that tile the last two axes would pad [W, 3] to many times its size.
     """
 
     frames: jax.Array  # uint8 [S, N, H * W * C]
     actions: jax.Array  # int32 [S, N]
     rewards: jax.Array  # float32 [S, N], raw
     ends: jax.Array  # bool [S, N]
-    episodes: jax.Array  # int32 [D, M, 3]: stream (counted on its device), first step, length; in order of age
+    episodes: jax.Array  # int32 [D, M, 3]: stream (numbered on its device), first step, length; oldest first
     num_episodes: jax.Array  # int32 [D]
 
 
@@ -49,7 +49,7 @@ def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: 
 
 
 def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
-    """Writes a chunk from position `step` of every stream on, as far as there is room.
+    """Writes a chunk into every stream, starting at position `step`; steps beyond the end are dropped.
 
     The episode table is not touched.
     """
@@ -65,7 +65,7 @@ def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
 
 
 def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) -> Replay:
-    """A replay that holds one chunk; each stream has room for `num_steps`, by default for no more than the chunk's."""
+    """A replay that holds one chunk; each stream has room for `num_steps`, by default just the chunk's."""
     num_streams, length = chunk.actions.shape
     num_steps = num_steps or length
     table = EpisodeTable(num_streams, num_steps, num_devices)

@@ -1,4 +1,4 @@
-"""Chunks: consecutive steps of every stream, on the host, on their way into the replay."""
+"""Chunks: consecutive steps of every stream on the host, before they enter the replay."""
 
 from typing import NamedTuple
 
@@ -17,6 +17,6 @@ class Chunk(NamedTuple):
 
 
 def filled_up(chunk: Chunk, length: int) -> Chunk:
-    """A chunk of `length` steps, zeros behind its own: chunks of one length share a program that appends them."""
+    """Pads a chunk with zeros to `length` steps, so that one compiled program appends all chunks."""
     missing = length - chunk.actions.shape[1]
     return Chunk(*(np.pad(x, [(0, 0), (0, missing), *[(0, 0)] * (x.ndim - 2)]) for x in chunk))

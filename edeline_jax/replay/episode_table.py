@@ -1,25 +1,27 @@
-"""Which episodes the streams of a replay hold."""
+"""The table of the episodes in a replay's streams."""
 
 import numpy as np
 
 
 class EpisodeTable:
-    """The host's account of the episodes in S streams that advance together; `arrays` is what the replay holds."""
+    """The host's table of the episodes in S streams that advance together; `arrays` gives the replay's copy."""
 
     def __init__(self, num_streams: int, num_steps: int, num_devices: int = 1):
-        self.step = 0  # position at which every stream goes on
+        self.step = 0  # position of the next step in every stream
         self._per_device = num_streams // num_devices
         self._episodes = np.zeros((num_devices, self._per_device * num_steps, 3), np.int32)
         self._num_episodes = np.zeros(num_devices, np.int32)
         self._newest = np.zeros(num_streams, int)  # each stream's latest episode, as a row of its device's table
 
     def record(self, starts: np.ndarray, first: int | None = None) -> None:
-        """Counts n steps of every stream; `starts` bool [S, n] says where an episode begins.
+        """Records n steps of every stream; `starts`, bool [S, n], marks the first steps of episodes.
 
-        They stand at position `first`, by default where the last ones stopped; what is passed over is in no episode.
+        The steps begin at position `first`, by default right after the last ones. If that leaves a gap, its positions
+        belong to no episode and a new episode begins after it in every stream.
         """
         if first is not None and first != self.step:
-            self.step, starts = first, np.concatenate([np.ones_like(starts[:, :1]), starts[:, 1:]], 1)
+            self.step = first
+            starts = np.concatenate([np.ones_like(starts[:, :1]), starts[:, 1:]], 1)
         for column in starts.T:
             for stream, start in enumerate(column):
                 device, local = divmod(stream, self._per_device)

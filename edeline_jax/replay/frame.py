@@ -15,5 +15,5 @@ def to_uint8(x: jax.Array) -> jax.Array:
 
 
 def quantize(x: jax.Array) -> jax.Array:
-    """The float frame that x becomes once it is stored."""
+    """Rounds x to the float values that stored frames can have."""
     return to_float(to_uint8(x))

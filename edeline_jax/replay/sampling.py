@@ -1,4 +1,4 @@
-"""Which segments are drawn, inside the jitted update: an episode, a step in it, an offset (SPEC of the reference).
+"""Samples segments inside the jitted update: an episode, a step in it, an offset (SPEC of the reference).
 
 Functions see one device's share of the replay: episodes [1, M, 3], num_episodes [1].
 """
@@ -16,7 +16,7 @@ AGE_GROUPS = (0.1, 0.1, 0.1, 0.7)  # probability of each quarter of the episodes
 
 
 class Step(NamedTuple):
-    """B steps: the episode each is in (stream, first step, length, all [B]) and its position t in the episode [B]."""
+    """B steps: the episode of each (stream, first step, length, all [B]) and its position t in the episode [B]."""
 
     stream: jax.Array
     first: jax.Array
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 def sample_segments(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int) -> Segment:
     """Segments of T steps for the world model.
 
-    Step t sits at a uniform place in its segment, which may hang over both ends.
+    The sampled step is at a uniform place in its segment, which may extend beyond both ends of the episode.
     """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch)
@@ -35,7 +35,7 @@ def sample_segments(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...]
 
 
 def sample_starts(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int) -> Segment:
-    """Segments of L steps to imagine from: real at their newest step, may hang over the front."""
+    """Segments of L steps to imagine from: the newest step is real, older ones may precede the episode's start."""
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch)
     stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
@@ -43,7 +43,7 @@ def sample_starts(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], 
 
 
 def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
-    """Steps uniform in episodes drawn by age, or by length while there are fewer episodes than age groups."""
+    """Uniform steps of episodes drawn by age group, or by length while there are fewer episodes than age groups."""
     tables = [replay.episodes, replay.num_episodes]
     chex.assert_shape(tables, [(1, None, 3), (1,)], custom_message="episodes, num_episodes")
     group_key, episode_key, step_key = jax.random.split(key, 3)
@@ -63,7 +63,7 @@ def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
 
 
 def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
-    """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside of it."""
+    """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside the episode."""
     chex.assert_rank(start, 1, custom_message="start")
     chex.assert_tree_shape_prefix(step, start.shape)
     position = start[:, None] + jnp.arange(T)[None]

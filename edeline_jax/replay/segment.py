@@ -1,4 +1,4 @@
-"""Segments: a few consecutive steps of one episode, padded where they hang over its ends."""
+"""Segments: a few consecutive steps of one episode, padded beyond its ends."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from edeline_jax.replay.frame import to_float
 class Segment(NamedTuple):
     """B segments of T steps.
 
-    Where `mask` is false there is no such step: the frame is mid-grey (0 after normalisation), everything else 0.
+    A false `mask` marks padding: the frame is mid-grey (0 after normalisation), everything else 0.
     """
 
     frames: jax.Array  # float32 [B, T, H, W, C] in [-1, 1]
@@ -23,7 +23,7 @@ class Segment(NamedTuple):
 
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:
-    """Normalises uint8 frames [B, T, H, W, C] and blanks every step outside the mask [B, T]."""
+    """Normalises uint8 frames [B, T, H, W, C] and zeroes every step outside the mask [B, T]."""
     chex.assert_type(frames, jnp.uint8, custom_message="frames")
     chex.assert_tree_shape_prefix(Segment(frames, actions, rewards, ends, mask), frames.shape[:2])
     return Segment(

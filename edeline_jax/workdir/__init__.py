@@ -1,1 +1,1 @@
-"""What a run leaves on the disk."""
+"""A run's folder: layout, lock, checkpoints, metrics."""

@@ -1,4 +1,4 @@
-"""Orbax checkpoints of a run: the full state but for the replay, and the agent's weights alone."""
+"""Orbax checkpoints of a run: the full state without the replay, and the agent's weights alone."""
 
 import contextlib
 import json
@@ -27,18 +27,19 @@ _LOG = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """`checkpoints/NUMBER` holds full states, numbered in the order of saving; `agents/EPOCH` weights of some epochs.
+    """Saves and restores full states (`checkpoints/NUMBER`, in the order of saving) and weights (`agents/EPOCH`).
 
-    Saves go on in the background, from a copy on the devices: the next update gives the state's own memory up.
+    Saving runs in the background, from a copy on the devices, because the next update donates the state's own memory.
     """
 
     def __init__(self, workdir: Path, config: CheckpointingConfig):
-        self._folder, self._questions = RunFolder(workdir), 0
+        self._folder = RunFolder(workdir)
+        self._questions = 0
         self._states = _manager(self._folder.checkpoints, keep=config.num_states_to_keep)
         self._agents = _manager(self._folder.agents, keep=config.num_agents_to_keep)
 
     def save(self, state: Any, progress: Progress) -> None:
-        """Begins to save everything that a resume needs beside the journal."""
+        """Begins to save everything that a resume needs, apart from the journal."""
         state = _copy(state)
         account = {
             "progress": progress._asdict(),
@@ -51,22 +52,22 @@ class Checkpoints:
             self._states.save((self._states.latest_step() or 0) + 1, args=items, force=True)
 
     def save_agent(self, params: Any, epoch: int) -> None:
-        """Saves the weights of both networks.
+        """Saves the weights of both networks; blocks until they are written.
 
-        Nothing else is being saved meanwhile: the processes of a run count their meetings on the way, and two saves at
-        once may count them in different orders.
+        Never runs beside another save: the processes of a run number their synchronisation points, and two concurrent
+        saves could number them in different orders.
         """
         self.wait()
         with self._reporting():
-            if epoch not in self._agents.all_steps():  # an interrupted epoch comes here twice
+            if epoch not in self._agents.all_steps():  # an epoch repeated after a crash comes here twice
                 self._agents.save(epoch, args=ocp.args.StandardSave(_copy(params)), force=True)
         self.wait()
 
     def restore(self, state: Any) -> tuple[Any, Progress] | None:
-        """The newest full state that can be read, or None in a fresh folder; damaged ones are set aside.
+        """Reads the newest readable full state, or returns None if the folder has none; moves damaged ones aside.
 
         Args:
-          state: a tree of `jax.ShapeDtypeStruct` with the shardings that the arrays shall have.
+          state: a tree of `jax.ShapeDtypeStruct` with the wanted shardings.
 
         Raises:
           ConfigError: the saved arrays belong to another config.
@@ -78,7 +79,7 @@ class Checkpoints:
                 return self._read(number, state)
             except ConfigError:
                 raise
-            except Exception as error:  # whatever Orbax and its readers make of damaged files
+            except Exception as error:  # Orbax and its readers raise many kinds on damaged files
                 self._set_aside(number, error)
         if numbers:
             raise UserError(
@@ -96,21 +97,21 @@ class Checkpoints:
         return None if number is None else self._folder.checkpoints / str(number)
 
     def reached_preemption(self) -> bool:
-        """Whether the cluster's scheduler announced an end (through JAX's pre-emption service, as Orbax reads it).
+        """Whether the cluster's scheduler has announced a pre-emption (JAX's pre-emption service, through Orbax).
 
-        Processes agree on a number of calls to come, so each must call this equally often.
+        The processes agree on the number of the call at which to stop, so each must call this equally often.
         """
         self._questions += 1
         return self._states.reached_preemption(self._questions)
 
     def wait(self) -> None:
-        """Until everything is on the disk."""
+        """Blocks until everything is on the disk."""
         with self._reporting():
             self._states.wait_until_finished()
             self._agents.wait_until_finished()
 
     def close(self) -> None:
-        """Ends Orbax's threads."""
+        """Waits for running saves and ends Orbax's threads."""
         self.wait()
         self._states.close()
         self._agents.close()
@@ -142,10 +143,10 @@ class Checkpoints:
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # the disk's errors come as OSError, ValueError or XlaRuntimeError, a save later
+        except Exception as error:  # disk errors surface one save later, as OSError, ValueError or XlaRuntimeError
             reason = next((words for words in ("No space left", "File too large") if words in str(error)), None)
             if not reason and isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
-                raise  # another process is gone
+                raise  # another process has died
             raise UserError(
                 f"cannot save to {self._folder.path} ({reason or one_line(error)}); earlier checkpoints are intact: "
                 "make room and start again with the same --workdir"
@@ -154,7 +155,7 @@ class Checkpoints:
 
 @jax.jit
 def _copy(tree: Any) -> Any:
-    """Keys become their data: only Orbax's default handler of arrays knows them."""
+    """Copies a tree; keys become their data, since only Orbax's default array handler can save keys."""
     return jax.tree.map(lambda x: jax.random.key_data(x) if _is_key(x) else jnp.copy(x), tree)
 
 
@@ -168,13 +169,16 @@ def _shape_of_data(x: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
 
 
 def _wrapped(x: jax.Array, wanted: jax.ShapeDtypeStruct) -> jax.Array:
-    """A saved array as the state has it: data become keys again."""
+    """Turns saved key data back into keys; other arrays stay as they are."""
     return jax.jit(jax.random.wrap_key_data, out_shardings=wanted.sharding)(x) if _is_key(wanted) else x
 
 
 @jax.jit
 def _checksums(tree: Any) -> dict[str, jax.Array]:
-    """One number per array that changes with any of its bits: a weighted sum modulo 2^32, equal on any devices."""
+    """A checksum of every array by its path: a weighted sum modulo 2^32, independent of the devices.
+
+    Every weight is odd, so a change of any single bit changes the sum.
+    """
 
     def checksum(x: jax.Array) -> jax.Array:
         words = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
@@ -203,7 +207,7 @@ def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
 
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
-    # What is equal on all devices is written once: cut up among them, every piece would be a program to compile.
+    # One device writes each replicated array: splitting the write over devices would compile a program per piece.
     handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
     ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
     options = ocp.CheckpointManagerOptions(preservation_policy=LatestN(keep), cleanup_tmp_directories=True)

@@ -1,4 +1,4 @@
-"""The layout of a run's folder: the one place that knows the names in it."""
+"""The layout of a run's folder; no other module knows the names in it."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from edeline_jax.runtime.errors import UserError, one_line
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder, on a disk or in a bucket; whether any of it exists is another question."""
+    """Paths in a run's folder, on a disk or in a bucket; none of them need exist."""
 
     path: Path
 
@@ -22,32 +22,32 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A JSON line per event."""
+        """The metrics, as JSON lines."""
         return self.path / "metrics.jsonl"
 
     @property
     def summary(self) -> Path:
-        """Written last: what the run came to."""
+        """The final scores and counters; written last, so it marks the run as finished."""
         return self.path / "summary.json"
 
     @property
     def checkpoints(self) -> Path:
-        """Full states, a folder each, numbered in the order of saving."""
+        """Full states, one folder each, numbered in the order of saving."""
         return self.path / "checkpoints"
 
     @property
     def agents(self) -> Path:
-        """Weights alone, a folder each, numbered by epoch."""
+        """Weights alone, one folder each, numbered by epoch."""
         return self.path / "agents"
 
     @property
     def replay(self) -> Path:
-        """The journal of what was collected."""
+        """The journal of the collected steps."""
         return self.path / "replay"
 
     @property
     def report(self) -> Path:
-        """Pictures."""
+        """Pictures: learning curves and films."""
         return self.path / "report"
 
     @property
@@ -57,7 +57,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Names the process at work here."""
+        """A file that names the process running here."""
         return self.path / "lock"
 
     @property
@@ -70,7 +70,7 @@ class RunFolder:
         return self.path / "profile" / network
 
     def not_finite(self, network: str, update: int) -> Path:
-        """What an update learnt from whose loss or gradient was not finite."""
+        """The batch of an update whose loss or gradient was not finite."""
         return self.path / f"not_finite_{network}_{update}.npz"
 
     def numbered(self, folder: Path) -> list[int]:

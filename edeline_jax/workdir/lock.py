@@ -1,4 +1,4 @@
-"""Who is at work in the folder of a run."""
+"""Keeps two processes from running in the same folder."""
 
 import fcntl
 import os
@@ -14,10 +14,10 @@ from edeline_jax.workdir.folder import RunFolder
 
 
 class FileLock:
-    """The kernel's lock on a file: a second process is refused; let go when the first one ends, however it ends."""
+    """A kernel lock on a file: refuses a second process, and is released however the first one ends."""
 
     def __init__(self, folder: Path):
-        self._file: TextIO = open(RunFolder(folder).lock, "a+")  # noqa: SIM115 (open as long as the lock is held)
+        self._file: TextIO = open(RunFolder(folder).lock, "a+")  # noqa: SIM115 (stays open as long as the lock is held)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -29,18 +29,19 @@ class FileLock:
         self._file.truncate(0)
         self._file.write(_this_process())
         self._file.flush()
-        os.fsync(self._file.fileno())  # so that the other hosts of the run read it on a shared disk
+        os.fsync(self._file.fileno())  # so that the run's other hosts can read it on a shared disk
 
 
 class Claim:
-    """What stands for a lock in a bucket, which has none: the newest start owns the run, older ones have to end."""
+    """Replaces the lock in a bucket, which has none: the newest start owns the run, older ones must end."""
 
     def __init__(self, folder: Path):
-        self._folder, self._owner = folder, _this_process()
+        self._folder = folder
+        self._owner = _this_process()
         RunFolder(folder).lock.write_text(self._owner)
 
     def check(self) -> None:
-        """Raises UserError where another process has begun to work there since."""
+        """Raises UserError if another process has taken the folder over."""
         owner = owner_of(self._folder)
         if owner and owner != self._owner:
             raise UserError(
@@ -50,12 +51,12 @@ class Claim:
 
 
 def lock(folder: Path) -> FileLock | Claim:
-    """Makes this process the one at work in a folder; raises UserError where it cannot be."""
+    """Makes this process the folder's owner; raises UserError if another process holds the lock."""
     return Claim(folder) if in_bucket(folder) else FileLock(folder)
 
 
 def owner_of(folder: Path) -> str:
-    """Who is at work there; nobody where the folder cannot be read."""
+    """The name of the process that owns the folder; empty if it cannot be read."""
     try:
         return RunFolder(folder).lock.read_text()
     except OSError:
@@ -63,5 +64,5 @@ def owner_of(folder: Path) -> str:
 
 
 def _this_process() -> str:
-    """Names it; the last word tells it apart from one of the same number, in a container or after a restart."""
+    """A name for this process; the random suffix is for equal process ids, in containers or after a restart."""
     return f"{os.getpid()} on {socket.gethostname()}, {secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""Metrics: names and values of one moment, as JSON lines in the run folder, and to wandb where it is wanted."""
+"""Writes metrics as JSON lines into the run folder, and to wandb if the config asks for it."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from edeline_jax.workdir.wandb_log import WandbLog
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`, and hands the same lines to wandb where its mode is not disabled."""
+    """Appends to `metrics.jsonl`, and passes the same lines to wandb unless its mode is disabled."""
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
         self._path = RunFolder(workdir).metrics
@@ -23,7 +23,7 @@ class MetricsLog:
         self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
 
     def write(self, progress: Progress, updates: tuple[int, int], group: str, values: Mapping[str, float]) -> None:
-        """Writes `group/name` values with the run's counters; `updates` of world model and actor-critic."""
+        """Writes the values as `group/name`, with the run's counters; `updates` of world model and actor-critic."""
         line = {
             "epoch": progress.epoch,
             "env_steps": progress.env_steps,
@@ -37,11 +37,11 @@ class MetricsLog:
             self._wandb.log(line)
 
     def flush(self) -> None:
-        """Until what was written can be read in the run's folder."""
+        """Makes everything written so far readable in the run's folder."""
         self._lines.flush()
 
     def close(self) -> None:
-        """Flushes, and lets wandb finish."""
+        """Flushes, and waits for wandb to finish."""
         self.flush()
         if self._wandb is not None:
             self._wandb.close()

@@ -1,4 +1,4 @@
-"""Opening the folder of a run: whose config it holds, and who is at work in it."""
+"""Opens the folder of a run: takes its lock and compares the config with the one it holds."""
 
 import datetime
 import json
@@ -16,7 +16,7 @@ from edeline_jax.runtime.files import in_bucket, to_path, write_json
 from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
 
-# What a run may change between its starts: logging, evaluation, the length of the schedule.
+# Keys that may change when a run is resumed: logging, evaluation, the length of the schedule.
 FREE = (
     "config.wandb",
     "config.evaluation",
@@ -28,18 +28,18 @@ FREE = (
 
 
 class Workdir(NamedTuple):
-    """A run's folder, on a disk or in a bucket; of several processes of one run only the main one has the lock."""
+    """An open run folder, on a disk or in a bucket; in a multi-process run only the main process holds the lock."""
 
     path: Path
     lock: FileLock | Claim | None
 
     @property
     def folder(self) -> RunFolder:
-        """What is in it."""
+        """The paths in it."""
         return RunFolder(self.path)
 
     def check_lock(self) -> None:
-        """Raises UserError in all processes of the run where another start has taken the folder over."""
+        """Raises UserError in all processes of the run if another start has taken the folder over."""
         if in_bucket(self.path):
             cluster.main_first(self._check)
 
@@ -49,18 +49,18 @@ class Workdir(NamedTuple):
 
 
 def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
-    """Makes or opens the run's folder and writes the resolved config into it.
+    """Creates or opens the run's folder and writes the resolved config into it.
 
-    A run that has saved nothing yet is begun anew, whatever its config was.
+    A run that has saved nothing yet starts again, whatever its config was.
 
     Args:
       name: the folder, or gs://BUCKET/FOLDER; empty means `outputs/YYYY-MM-DD/hh-mm-ss`.
       allowed: keys ("config.seed") that may change besides the free ones.
-      say: is told every key that changes.
+      say: called with a line for every key that changes.
 
     Raises:
       ConfigError: the folder holds a run whose config differs in other keys.
-      UserError: another process is at work there, or the folder cannot be used.
+      UserError: another process is running there, or the folder cannot be used.
     """
     folder = to_path(name or f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
     try:
@@ -68,23 +68,23 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
         held = lock(folder)
     except UserError:
         raise
-    except Exception as error:  # of the disk, or of the bucket's libraries
+    except Exception as error:  # from the disk, or from the bucket's libraries
         reason = getattr(error, "strerror", None) or one_line(error)
         raise UserError(f"{folder}: cannot be used as --workdir ({reason})") from error
     resolved = json.loads(json.dumps(to_dict(config)))
     run = RunFolder(folder)
     if run.config.exists() and _has_learnt(run):
         _refuse_changes(folder, differences(run.read_config(), resolved), allowed, say)
-    if config.training.should or not run.config.exists():  # a look at a run does not change it
+    if config.training.should or not run.config.exists():  # evaluating a run does not change its config
         write_json(run.config, resolved)
     return Workdir(folder, held)
 
 
 def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
-    """The same for all processes of a run: the main one opens the folder, and all must see it.
+    """`open_workdir` for all processes of a run: the main one opens the folder, and all must see it.
 
     Raises:
-      UserError: in all processes.
+      UserError: in all processes; `open_workdir` failed, or a process does not see the folder.
     """
     opened: list[Workdir] = []
 
@@ -103,7 +103,7 @@ def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say
 
 
 def run_facts(config: Config) -> dict[str, Any]:
-    """What must be the same in all processes of a run."""
+    """Versions, devices and config keys that must be the same in all processes of a run."""
     versions = {"the JAX version": jax.__version__, "the edeline-jax version": __version__}
     return {**versions, "the number of local devices": jax.local_device_count(), **_leaves(to_dict(config))}
 

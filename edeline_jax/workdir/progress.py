@@ -1,4 +1,4 @@
-"""Where a run stands in its schedule: counters, and what they imply."""
+"""A run's position in its schedule: counters, and what is left to do."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from edeline_jax.config.schema import ScheduleConfig
 
 
 class Progress(NamedTuple):
-    """Counters of a run, saved with its state. An epoch that was interrupted is open and goes on where it stood."""
+    """Counters of a run, saved with its state. An interrupted epoch stays open and continues where it stopped."""
 
-    epoch: int = 0  # begun
+    epoch: int = 0  # the newest that has begun
     epoch_is_open: bool = False
     epoch_first_step: int = 0  # env_steps when the epoch began
     epoch_has_collected: bool = False
@@ -21,7 +21,7 @@ class Progress(NamedTuple):
     wall_time: float = 0.0  # seconds of training so far, over all starts
 
     def begin_epoch(self, config: Config, updates: tuple[int, int]) -> "Progress":
-        """The next epoch, opened; `updates` of world model and actor-critic so far."""
+        """The progress with the next epoch opened; `updates` of world model and actor-critic so far."""
         epoch = self.epoch + 1
         has_collected = self.collection_is_through(config)
         return self._replace(
@@ -35,26 +35,31 @@ class Progress(NamedTuple):
         )
 
     def _next_first_step(self, config: Config) -> int:
-        """Where the schedule begins the next epoch: environments in lockstep overshoot, which does not add up."""
+        """The scheduled first step of the next epoch.
+
+        Environments in lockstep overshoot an epoch's steps; counting from the schedule keeps that from adding up.
+        """
         scheduled = self.epoch_first_step + config.collection.steps_per_epoch
         return self.env_steps if self.epoch <= 1 or config.training.model_free else min(scheduled, self.env_steps)
 
     def collection_is_through(self, config: Config) -> bool:
-        """Whether no step is left to collect, or none ever was."""
+        """Whether all steps are collected, or the run learns from a static dataset."""
         c = config.collection
         return bool(c.path_to_static_dataset) or self.env_steps >= c.num_steps_total
 
     def schedule_is_through(self, config: Config) -> bool:
-        """Whether every step was collected, every final epoch done and no epoch is open."""
+        """Whether all steps are collected, all final epochs are done and no epoch is open."""
         final_epochs = 0 if config.training.model_free else config.training.num_final_epochs
         return self.collection_is_through(config) and self.final_epochs >= final_epochs and not self.epoch_is_open
 
     def collection_target(self, config: Config, minority_rewards: int) -> int:
-        """Environment steps at which the collection of this epoch ends, as far as known.
+        """Environment steps at which the collection of this epoch ends, as far as known now.
 
-        The first one goes on, a chunk at a time, until rewards of more than one sign were seen (as in the reference).
+        The first epoch collects on, one chunk at a time up to `first_epoch.max`, until `threshold_rew` steps have a
+        reward of another sign than the most frequent one (as in the reference).
         """
-        c, target = config.collection, self.epoch_first_step + config.collection.steps_per_epoch
+        c = config.collection
+        target = self.epoch_first_step + c.steps_per_epoch
         if self.epoch == 1:
             searching = self.env_steps >= c.first_epoch.min and minority_rewards < c.first_epoch.threshold_rew
             target = min(self.env_steps + c.steps_per_epoch, c.first_epoch.max) if searching else c.first_epoch.min
@@ -62,7 +67,7 @@ class Progress(NamedTuple):
 
     @classmethod
     def from_json(cls, values: object) -> "Progress":
-        """Raises ValueError where a counter is missing, unknown or of the wrong kind."""
+        """Reads the counters back; raises ValueError if one is missing, unknown, negative or of the wrong type."""
         if not isinstance(values, dict) or set(values) != set(cls._fields):
             raise ValueError("counters are missing or unknown")
         for name, default in cls()._asdict().items():
@@ -72,7 +77,7 @@ class Progress(NamedTuple):
 
 
 def updates_in_epoch(schedule: ScheduleConfig, epoch: int) -> int:
-    """Updates of one network in epoch 1, 2, ..."""
+    """The number of updates of one network in the given epoch, counted from 1."""
     if epoch <= schedule.start_after_epochs:
         return 0
     return schedule.steps_first_epoch if epoch == schedule.start_after_epochs + 1 else schedule.steps_per_epoch

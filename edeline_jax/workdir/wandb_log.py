@@ -1,4 +1,4 @@
-"""Metrics to wandb, from a process of its own: whatever becomes of the network, training neither waits nor stops."""
+"""Sends metrics to wandb from a separate process, so that network trouble neither delays nor stops training."""
 
 import logging
 import multiprocessing
@@ -17,14 +17,14 @@ from edeline_jax.runtime.files import in_bucket
 from edeline_jax.workdir.folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
-MOST_LINES_WAITING = 30_000  # what a pipe's semaphore can count
+MOST_LINES_WAITING = 30_000  # the queue's semaphore cannot count much further (SEM_VALUE_MAX is 32767 on macOS)
 SECONDS_TO_FINISH = 30.0
 
 
 class WandbLog:
-    """Takes lines at once and hands them to wandb when wandb is ready; a failure costs only the copy.
+    """Queues lines for wandb without blocking; if wandb fails, only its copy of the metrics is lost.
 
-    The id of wandb's run lies in the run folder, so that a resumed run goes on with it.
+    The id of wandb's run is kept in the run folder, so that a resumed run continues it.
     """
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
@@ -39,21 +39,21 @@ class WandbLog:
             "resume": "allow",
             "config": dict(resolved),
         }
-        context = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads in whatever state they are
+        context = multiprocessing.get_context("spawn")  # forking a process with JAX's threads can deadlock
         self._lines = context.Queue(MOST_LINES_WAITING)
-        self._lines.cancel_join_thread()  # what wandb did not take shall not keep us from ending
+        self._lines.cancel_join_thread()  # unsent lines must not keep the program from exiting
         self._process = context.Process(target=_work, args=(settings, self._lines), daemon=True)
         self._process.start()
 
     def log(self, line: dict[str, float]) -> None:
-        """Never waits; drops the line where too many are waiting already."""
+        """Queues a line without blocking; drops it if the queue is full."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:
             _LOG.debug("wandb is too far behind: a line is dropped")
 
     def close(self) -> None:
-        """Gives wandb some seconds to send what is left."""
+        """Gives wandb `SECONDS_TO_FINISH` to send the rest, then kills its process."""
         try:
             self._lines.put_nowait(None)
             self._process.join(SECONDS_TO_FINISH)
@@ -65,7 +65,7 @@ class WandbLog:
 
 
 def _work(settings: dict[str, Any], lines: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when it ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle; it closes the log
     try:
         import wandb
 
