@@ -1,4 +1,4 @@
-"""Returns that the critic learns from."""
+"""Lambda-returns, the critic's targets."""
 
 import chex
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 def lambda_returns(
     rewards: jax.Array, ends: jax.Array, truncations: jax.Array, bootstraps: jax.Array, gamma: float, lambda_: float
 ) -> jax.Array:
-    """TD(lambda) targets (Sutton & Barto, eq. 12.18), clipped rewards, cut at ends and truncations.
+    """TD(lambda) targets (Sutton & Barto, eq. 12.18) of the rewards' signs, cut at ends and truncations.
 
     R_t = sign(r_t) + (1 - end_t) gamma [(1 - trunc_t) ((1 - lambda) V_{t+1} + lambda R_{t+1}) + trunc_t V_{t+1}],
     with R after the last step = V.

@@ -1,4 +1,4 @@
-"""The actor-critic's loss over a stored trajectory: one differentiated pass, encoder batched over all frames."""
+"""The actor-critic's loss over a stored trajectory: one differentiated pass, all frames encoded in one batch."""
 
 import chex
 import jax
@@ -18,9 +18,9 @@ def actor_critic_loss(
     """REINFORCE with a lambda-return baseline, value regression, entropy bonus (EDELINE, section 3.4).
 
     Args:
-      params: of `network`; those that the trajectory was sampled with.
+      params: of `network`; the trajectory must have been sampled with them.
       trajectory: T steps of B environments.
-      lstm: the state in which the trajectory began; no gradient flows into it.
+      lstm: the LSTM state at the trajectory's start; no gradient flows into it.
 
     Returns:
       The loss [] and metrics, means over this device's T x B steps.
@@ -52,7 +52,7 @@ def actor_critic_loss(
 def _replay(
     params: Params, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState
 ) -> tuple[jax.Array, jax.Array]:
-    """Logits [T, B, A] and values [T, B] of a trajectory, with gradient, burn-ins at restarts included."""
+    """Logits [T, B, A] and values [T, B] of a trajectory, with gradients, also through the burn-ins at restarts."""
     T, B = trajectory.actions.shape
     frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
     features = network.apply(params, frames, method="encode").reshape(T, B, -1)
@@ -68,10 +68,10 @@ def _replay(
 
 
 def _burn_ins(params: Params, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
-    """The LSTM states [T, B, D] after the burn-ins on frames [T, B, K, ...]; only those where `dead` [T, B] matter.
+    """The LSTM states [T, B, D] after burn-in on frames [T, B, K, ...]; only the states at `dead` [T, B] are used.
 
-    A horizon as long as the rollout restarts every environment about once: room for two restarts each makes one
-    small batch, and a rollout with more falls back to all T x B.
+    If the horizon is as long as the rollout, every environment restarts about once. So the usual case computes one
+    small batch with room for two restarts per environment; with more restarts all T x B are computed.
     """
     T, B = dead.shape
     flat = frames.reshape(T * B, *frames.shape[2:])
@@ -84,6 +84,6 @@ def _burn_ins(params: Params, network: ActorCritic, dead: jax.Array, frames: jax
     def all_steps() -> LSTMState:
         return burn_in(params, network, flat)
 
-    # recomputed in the backward pass, so that the branch not taken holds no activations
+    # recomputed in the backward pass, so that the branch not taken stores no activations
     states = jax.lax.cond(dead.sum() <= 2 * B, jax.checkpoint(few), jax.checkpoint(all_steps))
     return jax.tree.map(lambda x: x.reshape(T, B, -1), states)

@@ -29,23 +29,23 @@ class ActorCritic(nn.Module):
         return self.recur(self.encode(frames), state)
 
     def encode(self, frames: jax.Array) -> jax.Array:
-        """The part that needs no state: frames [B, H, W, C] -> features [B, F] in the compute dtype."""
+        """The stateless part: frames [B, H, W, C] -> features [B, F] in the compute dtype."""
         return encode_in_parts(self.encoder, frames.astype(self.config.compute_dtype))
 
     def recur(self, features: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
-        """The part that does: features [B, F] -> logits, value, next state."""
+        """The recurrent part: features [B, F] -> logits, value, next state."""
         hx, state = self.lstm(features, state)
         logits, value = self.actor_linear(hx), self.critic_linear(hx)[:, 0]
         return logits.astype(jnp.float32), value.astype(jnp.float32), state
 
     def init_state(self, batch: int) -> LSTMState:
-        """The LSTM state at the start of an episode: zeros."""
+        """The LSTM state at the start of an episode, all zeros."""
         zero = jnp.zeros((batch, self.config.actor_critic.lstm_dim))
         return LSTMState(zero, zero)
 
 
 def burn_in(params: Params, network: ActorCritic, frames: jax.Array) -> LSTMState:
-    """The LSTM state after frames [B, K, H, W, C], from zeros; K may be 0."""
+    """The LSTM state after frames [B, K, H, W, C], starting from zeros; K may be 0."""
     B, K = frames.shape[:2]
     state = network.init_state(B)
     if K == 0:

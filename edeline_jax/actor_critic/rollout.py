@@ -1,6 +1,6 @@
-"""Acting for T steps in an environment, real or imagined.
+"""Acts for T steps in an environment, real or imagined.
 
-No gradient is taken here; what is stored suffices to differentiate later.
+No gradients are taken here; the trajectory holds everything that the loss needs to differentiate it later.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]
 
 
 class RolloutState(NamedTuple):
-    """What carries over from one rollout to the next.
+    """The state carried from one rollout to the next.
 
     obs: the frames to act on [B, H, W, C]. lstm, env: the states of the LSTM and of the environment.
     """
@@ -33,9 +33,9 @@ class RolloutState(NamedTuple):
 
 
 class PolicyDraws(NamedTuple):
-    """Random numbers of T steps.
+    """The random numbers of T steps.
 
-    action: Gumbel noise [T, B, A] of the actions. env: what the environment takes, leaves [T, ...].
+    action: Gumbel noise [T, B, A] for the actions. env: the environment's own draws, leaves [T, ...].
     """
 
     action: jax.Array
@@ -46,9 +46,9 @@ class Trajectory(NamedTuple):
     """T steps of B environments, time first.
 
     dead: the environment was restarted after the step.
-    burn_in: what the LSTM was burnt in on there, [T, B, K, H, W, C].
+    burn_in: the frames that the LSTM was burnt in on after that restart, [T, B, K, H, W, C].
     values: V of obs, without gradient.
-    bootstraps: V of where the step led (the final frame, where it was the last of an episode), without gradient.
+    bootstraps: V of the frame that the step led to (the final frame if the episode was over), without gradient.
     """
 
     obs: jax.Array
@@ -76,12 +76,12 @@ def rollout(
     Args:
       params: of `network`.
       env_step: a pure step under `jax.lax.scan`; any step under `host_scan`.
-      state: where to begin.
+      state: where the rollout begins.
       draws: see `PolicyDraws`.
-      scan: `jax.lax.scan`, or `host_scan` for environments that live outside of JAX.
+      scan: `jax.lax.scan`, or `host_scan` for environments outside JAX.
 
     Returns:
-      Where the next rollout begins, and the trajectory.
+      The state for the next rollout, and the trajectory.
     """
 
     T, B = draws.action.shape[:2]
@@ -127,7 +127,7 @@ def act(
 ) -> tuple[jax.Array, jax.Array, LSTMState, jax.Array]:
     """One forward pass of the policy and a sampled action.
 
-    Returns logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy where it is 0).
+    Returns logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy if it is 0).
     """
     chex.assert_shape(gumbel, (len(obs), network.num_actions), custom_message="gumbel")
     logits, value, lstm = network.apply(params, obs, lstm)
@@ -138,9 +138,10 @@ def act(
 def restart_ended(
     params: Params, network: ActorCritic, lstm: LSTMState, outcome: Outcome
 ) -> tuple[LSTMState, jax.Array, jax.Array]:
-    """Ends a step.
+    """Burns in the LSTM of the environments that restarted in this step.
 
-    Returns the LSTM state to go on with, who was restarted, and the values of the final frames (0 where nobody was).
+    Returns the next LSTM state, which environments restarted (bool [B]), and the values of their final frames [B]
+    (0 for the others).
     """
     chex.assert_tree_shape_prefix((lstm, outcome), lstm.hx.shape[:1])
     dead = outcome.end | outcome.truncation

@@ -1,4 +1,4 @@
 """Layers shared by the networks.
 
-Initial distributions, convolutions and norms, U-Net, image encoder, selective state space model, LSTM cell.
+Initializers, convolutions and norms, U-Net, image encoder, selective state space model, LSTM cell.
 """

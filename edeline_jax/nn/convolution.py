@@ -1,8 +1,8 @@
-"""2-D convolution: XLA's own forward, gradients in the form that suits the backend; chosen here and nowhere else.
+"""2-D convolution: XLA's own forward pass, and the gradients that are fastest on the backend.
 
-GPU and TPU run XLA's own gradients too. On the CPU those are far slower inside a loop than outside (and every update
-program is a loop), so there they are written out: the input's as a plain convolution, the kernel's as matrix products
-with shifted inputs.
+GPU and TPU use XLA's own gradients. On the CPU those are far slower inside a loop than outside (and every update
+program is a loop), so there the gradients are written out: the input's as a plain convolution, the kernel's as matrix
+products with shifted inputs.
 """
 
 import functools
@@ -26,7 +26,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def plain_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """XLA's convolution, with XLA's gradients: the definition of the others."""
+    """XLA's convolution with XLA's gradients; defines what the written-out gradients must equal."""
     pad = kernel.shape[0] // 2
     return jax.lax.conv_general_dilated(
         x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -60,9 +60,9 @@ def _gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> G
 
 
 def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:
-    """Undoes a stride, with zeros between.
+    """Undoes a stride by putting zeros between the pixels: [B, H', W', C] -> [B, H, W, C].
 
-    Spreads [B, H', W', C] over the pixels of an input of shape [B, H, W, ...] that it was strided over.
+    `shape` is that of the convolution's input, [B, H, W, ...].
     """
     if stride == 1:
         return dy
@@ -72,11 +72,13 @@ def _dilate(dy: jax.Array, stride: int, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax.Array:
-    """[size, size, in, out]: what each tap sees at every output pixel, times dy.
+    """The kernel's gradient [size, size, in, out]: the input that each tap sees at every output pixel, times dy.
 
-    Block after block of output pixels, small enough that the taps of a block, side by side, stay in the cache.
+    Goes through the output in blocks of pixels small enough that the shifted inputs of a block stay in the cache.
     """
-    (B, H, W, F), C, pad = dy.shape, x.shape[-1], size // 2
+    B, H, W, F = dy.shape
+    C = x.shape[-1]
+    pad = size // 2
     rows = largest_divisor(H, PIXELS_PER_BLOCK // W)
     images = largest_divisor(B, PIXELS_PER_BLOCK // (rows * W)) if rows == H else 1
     padded = jnp.pad(x, ((0, 0), (pad, pad + stride), (pad, pad + stride), (0, 0)))
@@ -95,6 +97,6 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array, size: int, stride: int) -> jax
         out = jax.lax.dynamic_slice(dy, (image, row, 0, 0), (images, rows, W, F)).reshape(-1, F)
         return total + jnp.dot(out.T, jnp.concatenate(taps, -1), preferred_element_type=jnp.float32), None
 
-    zeros = jnp.zeros((F, size**2 * C))  # float32, as within one matrix product
+    zeros = jnp.zeros((F, size**2 * C))  # float32, the precision a single matrix product would accumulate in
     total, _ = jax.lax.scan(block, zeros, jnp.arange(B * H // (images * rows)))
     return total.reshape(F, size, size, C).transpose(1, 2, 3, 0).astype(dy.dtype)

@@ -8,13 +8,13 @@ import jax
 from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
 from edeline_jax.nn.restart import largest_divisor
 
-PART_BYTES = 320e6  # of one activation at full resolution: enough to fill a device, and a few dozen fit into memory
+PART_BYTES = 320e6  # of one activation at full resolution: keeps a device busy, and a few dozen fit into memory
 
 
 class ImageEncoder(nn.Module):
-    """[B, H, W, C] -> [B, features]: per level a residual block, with 2x2 max-pooling where `down` says so.
+    """[B, H, W, C] -> [B, features]: per level a residual block, with 2x2 max-pooling if the level's `down` is true.
 
-    Features are flattened in the order channels, height, width: the order that the reference's weights expect.
+    Features are flattened in the order channels, height, width, which the reference's weights expect.
     """
 
     channels: Sequence[int]
@@ -29,7 +29,7 @@ class ImageEncoder(nn.Module):
 
 
 def encode_in_parts(encoder: ImageEncoder, frames: jax.Array) -> jax.Array:
-    """`encoder(frames)` for many frames [B, H, W, C]: part after part, so that their gradients fit into memory."""
+    """`encoder(frames)` for many frames [B, H, W, C], in parts one after the other, to save memory in gradients."""
     B, H, W, _ = frames.shape
     at_once = PART_BYTES // (H * W * encoder.channels[0] * frames.dtype.itemsize)
     size = largest_divisor(B, at_once)

@@ -1,6 +1,6 @@
-"""Initial distributions that differ from Flax's own.
+"""Initializers that differ from Flax's defaults.
 
-Learning depends on them (SPEC of the reference: PyTorch's defaults).
+Learning depends on them; the reference uses PyTorch's defaults.
 """
 
 import jax
@@ -19,7 +19,7 @@ def symmetric_uniform(bound: float) -> Initializer:
 
 
 def log_arange(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """log(1..N) along the last axis, the S4D-real start of Mamba's A_log."""
+    """log(1..N) along the last axis: the S4D-real initialisation of Mamba's A_log."""
     del key
     return jnp.broadcast_to(jnp.log(jnp.arange(1, shape[-1] + 1, dtype=dtype)), shape)
 
@@ -35,12 +35,12 @@ def inverse_softplus_log_uniform(low: float, high: float) -> Initializer:
 
 
 def lstm_bias(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """Zeros, ones in the forget gate; gates in the order i, f, g, o."""
+    """Zeros, except ones for the forget gate; gates in the order i, f, g, o."""
     del key
     gates = jnp.zeros((4, shape[0] // 4), dtype).at[1].set(1.0)
     return gates.reshape(shape)
 
 
 def conv_orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """Orthogonal over output channels x all inputs of a [height, width, in, out] kernel."""
+    """Orthogonal as a matrix of output channels x all inputs; the kernel is [height, width, in, out]."""
     return jax.nn.initializers.orthogonal(column_axis=-1)(key, shape, dtype)

@@ -1,8 +1,8 @@
 """Layers shared by every network.
 
-Compute dtype follows the input: a layer casts its float32 parameters to the dtype of what it is given, so precision is
-chosen once, where a network casts its inputs. Norms, softmax and everything recurrent run in float32 and return their
-input's dtype.
+Compute dtype follows the input: a layer casts its float32 parameters to its input's dtype, so precision is chosen
+once, where a network casts its inputs. Norms, softmax and everything recurrent run in float32 and return their input's
+dtype.
 
 Letters in shapes: B batch, H height, W width, C channels, K size of a condition vector.
 """
@@ -19,8 +19,8 @@ from edeline_jax.nn.pooling import max_pool
 
 zeros = nn.initializers.zeros
 
-# For `nn.remat` around blocks: the backward pass keeps those results of convolutions that it needs, and computes norms,
-# activations and concatenations again, which saves memory and costs no matrix product.
+# For `nn.remat` around blocks: the backward pass keeps the convolution results that it needs and recomputes norms,
+# activations and concatenations, which saves memory and costs no matrix product.
 keep_convolutions = jax.checkpoint_policies.save_only_these_names("convolution", "pool_winner")
 
 
@@ -65,25 +65,28 @@ class Conv(nn.Module):
 
 
 def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array, eps: float = 1e-5) -> jax.Array:
-    """Normalises [B, H, W, C] over the pixels and channels of each of max(1, C // 32) groups; then scale and shift.
+    """Normalises [B, H, W, C] over pixels and channels in each of max(1, C // 32) groups, then scales and shifts.
 
     The norms are bound by memory, so mean and variance come from one pass over the pixels: per channel, around a pivot
     (the first pixel, which changes no result and keeps large means from cancelling), then combined in each group.
     Float32 inside; scale and shift are [1 or B, 1, 1, C]; the result has x's dtype.
     """
-    x32, pivot = x.astype(jnp.float32), jax.lax.stop_gradient(x[:, :1, :1].astype(jnp.float32))
+    x32 = x.astype(jnp.float32)
+    pivot = jax.lax.stop_gradient(x[:, :1, :1].astype(jnp.float32))
     first, second = (x32 - pivot).mean((1, 2)), jnp.square(x32 - pivot).mean((1, 2))
-    channel_mean, channel_variance = first + pivot[:, 0, 0], second - jnp.square(first)
+    channel_mean = first + pivot[:, 0, 0]
+    channel_variance = second - jnp.square(first)
     mean = _group_mean(channel_mean)
     variance = _group_mean(channel_variance + jnp.square(channel_mean - mean))
-    mean, rstd = mean[:, None, None], jax.lax.rsqrt(variance + eps)[:, None, None]
+    mean = mean[:, None, None]
+    rstd = jax.lax.rsqrt(variance + eps)[:, None, None]
     return ((x32 - mean) * (rstd * scale) + shift).astype(x.dtype)
 
 
 def _group_mean(x: jax.Array) -> jax.Array:
     """[B, C] -> each channel's mean over its group, [B, C].
 
-    A small matrix product: whatever reads a reshaped [B, groups] pixel by pixel does not vectorise on CPUs.
+    A small matrix product, because on CPUs code that reads a reshaped [B, groups] per pixel does not vectorise.
     """
     C = x.shape[-1]
     groups = max(1, C // 32)
@@ -128,7 +131,7 @@ class RMSNorm(nn.Module):
 class FourierFeatures(nn.Module):
     """Random Fourier features, [B] -> [B, K] in float32.
 
-    cos and sin of 2 pi z w with a fixed w ~ N(0, 1), kept with the parameters but never trained.
+    cos and sin of 2 pi z w with a fixed w ~ N(0, 1), stored with the parameters but never trained.
     """
 
     features: int
@@ -158,8 +161,8 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Attention of every pixel to one condition vector [B, K].
 
-    With one key the softmax is 1, so queries and keys cannot matter: the block adds `out(v(cond))` to the normalised
-    input.
+    With a single key the softmax is always 1, so queries and keys have no effect: the block adds `out(v(cond))` to the
+    normalised input.
     """
 
     @nn.compact
@@ -172,7 +175,7 @@ class CrossAttention(nn.Module):
 class ResBlock(nn.Module):
     """Two 3x3 convolutions after adaptive norms, a residual, and optionally cross- and self-attention.
 
-    A skip from the way down, where there is one, is concatenated to x first.
+    If a skip from the way down is given, it is concatenated to x first.
     """
 
     features: int

@@ -14,7 +14,7 @@ from edeline_jax.nn.selective_scan import causal_convolution, selective_scan
 
 
 class MambaCache(NamedTuple):
-    """What one layer remembers; float32.
+    """The recurrent state of one layer; float32.
 
     s: state of the scan, [B, E, N].
     conv: the last inputs of the convolution, oldest first, [B, d_conv - 1, E].
@@ -25,7 +25,7 @@ class MambaCache(NamedTuple):
 
 
 def init_cache(config: MambaConfig, batch: int) -> tuple[MambaCache, ...]:
-    """The caches of all layers at the start of a sequence: zeros."""
+    """The caches of all layers at the start of a sequence, all zeros."""
     E = config.expand_factor * config.d_model
     layer = MambaCache(jnp.zeros((batch, E, config.d_state)), jnp.zeros((batch, config.d_conv - 1, E)))
     return (layer,) * config.n_layers
@@ -38,7 +38,8 @@ class Mixer(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
-        c, dtype = self.config, x.dtype
+        c = self.config
+        dtype = x.dtype
         E, N, rank = c.expand_factor * c.d_model, c.d_state, math.ceil(c.d_model / 16)
         x, z = jnp.split(Linear(2 * E, use_bias=False, name="in_proj")(x), 2, axis=-1)
 
@@ -69,7 +70,7 @@ class MambaLayer(nn.Module):
 
 
 class Mamba(nn.Module):
-    """Layers in a row over x [B, T, D], each with its own cache."""
+    """A sequence of layers over x [B, T, D], each with its own cache."""
 
     config: MambaConfig
 

@@ -1,7 +1,7 @@
-"""2x2 max-pooling that remembers which pixel won: one byte per window, instead of the input, for the backward pass.
+"""2x2 max-pooling that keeps the winning pixel's number, one byte per window, for the backward pass, not the input.
 
-TPUs are better at XLA's own backward pass, by their compiler's estimate, and take that; what the other form would need
-is then never computed.
+On TPUs XLA's own backward pass is faster, by their compiler's estimate, and is used instead; the numbers are then never
+computed.
 """
 
 import jax
@@ -13,9 +13,9 @@ WINDOWS = (1, 2, 2, 1), (1, 2, 2, 1), "VALID"  # size, stride, padding
 
 @jax.custom_vjp
 def max_pool(x: jax.Array) -> jax.Array:
-    """[B, H, W, C] -> [B, H // 2, W // 2, C]; what does not fill a window is dropped.
+    """[B, H, W, C] -> [B, H // 2, W // 2, C]; an odd last row or column is dropped.
 
-    The gradient goes to the first largest pixel of a window, rows first, as in PyTorch.
+    The gradient goes to the first largest pixel of a window, in row-major order, as in PyTorch.
     """
     return _plain_max_pool(x)
 
@@ -55,7 +55,7 @@ def _winners(x: jax.Array) -> jax.Array:
 
 
 def _spread(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
-    """dy [B, H // 2, W // 2, C] at the winning pixels of x [B, H, W, C], of which only the shape is read."""
+    """Puts dy [B, H // 2, W // 2, C] at the winning pixels of x [B, H, W, C]; only the shape of x is used."""
     (_, height, width, _), (B, rows, columns, C) = x.shape, dy.shape
     numbers = jnp.arange(4, dtype=jnp.uint8).reshape(1, 1, 2, 1, 2, 1)
     spread = jnp.where(winner[:, :, None, :, None] == numbers, dy[:, :, None, :, None], 0)

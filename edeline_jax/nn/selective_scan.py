@@ -1,6 +1,6 @@
 """The selective scan of Mamba and its causal convolution.
 
-The scan (Gu & Dao 2023, section 3) comes in interchangeable implementations.
+The scan (Gu & Dao 2023, section 3) has two interchangeable implementations.
 
 Letters in shapes: B batch, T time, E inner channels, N state size.
 """
@@ -22,7 +22,7 @@ def _associative(decay: jax.Array, drive: jax.Array) -> jax.Array:
 
 
 def _sequential(decay: jax.Array, drive: jax.Array) -> jax.Array:
-    """The same, one step after the other."""
+    """The same as `_associative`, one step after the other."""
 
     def step(s: jax.Array, inputs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         s = inputs[0] * s + inputs[1]

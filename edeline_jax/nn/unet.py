@@ -10,9 +10,9 @@ from edeline_jax.nn.layers import Downsample, ResBlock, Upsample, keep_convoluti
 
 
 class ResBlocks(nn.Module):
-    """Residual blocks in a row.
+    """A sequence of residual blocks.
 
-    Returns the last output and all of them. Each block may first be given a skip to concatenate.
+    Returns the last output and the list of all outputs. With `skips`, each block concatenates its skip to its input.
     """
 
     features: Sequence[int]
@@ -33,7 +33,7 @@ class ResBlocks(nn.Module):
 class UNet(nn.Module):
     """[B, H, W, channels[0]] -> the same shape, given a condition vector [B, K].
 
-    A side that the downsamplings do not divide is padded with zeros at its end and cut again.
+    If the downsamplings do not divide height or width, that side is padded with zeros at its end and cropped again.
     """
 
     channels: Sequence[int]
@@ -42,7 +42,8 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
-        levels, height, width = len(self.channels), *x.shape[1:3]
+        levels = len(self.channels)
+        height, width = x.shape[1:3]
         multiple = 2 ** (levels - 1)
         x = jnp.pad(x, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)))
         skips = []
@@ -51,7 +52,7 @@ class UNet(nn.Module):
             x, outputs = ResBlocks([features] * depth, self.attn_depths[i], name=f"d_blocks_{i}")(entry := x, cond)
             skips.append([entry, *outputs])
         x, _ = ResBlocks([self.channels[-1]] * 2, True, name="mid_blocks")(x, cond)
-        for j, i in enumerate(reversed(range(levels))):  # the reference numbers the way up from its bottom
+        for j, i in enumerate(reversed(range(levels))):  # the reference numbers the way up from the bottom
             x = x if j == 0 else nn.remat(Upsample, policy=keep_convolutions)(name=f"upsamples_{j}")(x)
             features = [self.channels[i]] * self.depths[i] + [self.channels[max(0, i - 1)]]
             x, _ = ResBlocks(features, self.attn_depths[i], name=f"u_blocks_{j}")(x, cond, skips[i][::-1])

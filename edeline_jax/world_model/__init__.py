@@ -1,1 +1,1 @@
-"""The world model: diffusion mathematics, networks, loss, and imagination as an environment."""
+"""The world model: diffusion, networks, loss, and imagination as an environment."""

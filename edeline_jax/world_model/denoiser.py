@@ -1,4 +1,4 @@
-"""The denoiser: a U-Net in EDM's preconditioning, conditioned on past frames and on the memory's h."""
+"""The denoiser: a U-Net with EDM's preconditioning, conditioned on past frames and on the memory's h."""
 
 import chex
 import flax.linen as nn

@@ -1,4 +1,4 @@
-"""EDM diffusion in its symbols: preconditioning, noise, schedule and sampler.
+"""EDM diffusion in the paper's symbols: preconditioning, noise, schedule and sampler.
 
 Karras et al. 2022, "EDM"; EDELINE, section 3.
 
@@ -20,7 +20,7 @@ Denoise = Callable[
 
 
 class Conditioners(NamedTuple):
-    """EDM, table 1; c_noise is the network's view of sigma. Shapes follow sigma."""
+    """EDM, table 1; c_noise is the noise level that the network is given. All have sigma's shape."""
 
     c_in: jax.Array
     c_out: jax.Array
@@ -29,7 +29,7 @@ class Conditioners(NamedTuple):
 
 
 def conditioners(sigma: jax.Array, sigma_data: float, sigma_offset_noise: float) -> Conditioners:
-    """The preconditioning at sigma, offset noise counted in: sigma'^2 = sigma^2 + sigma_offset_noise^2."""
+    """The preconditioning at sigma, including offset noise: sigma'^2 = sigma^2 + sigma_offset_noise^2."""
     sigma = jnp.sqrt(sigma**2 + sigma_offset_noise**2)
     c_skip = sigma_data**2 / (sigma**2 + sigma_data**2)
     return Conditioners(
@@ -47,7 +47,7 @@ def sample_sigma(key: jax.Array, shape: tuple[int, ...], distribution: SigmaDist
 
 
 def karras_sigmas(sampler: DiffusionSamplerConfig) -> jax.Array:
-    """The noise levels of a denoising, from sigma_max down to sigma_min, then 0 (EDM, eq. 5); [num_steps + 1]."""
+    """The sampler's noise levels, from sigma_max down to sigma_min, then 0 (EDM, eq. 5); [num_steps + 1]."""
     ramp = jnp.linspace(0, 1, sampler.num_steps_denoising)
     low, high = sampler.sigma_min ** (1 / sampler.rho), sampler.sigma_max ** (1 / sampler.rho)
     return jnp.append((high + ramp * (low - high)) ** sampler.rho, 0.0)
@@ -62,10 +62,10 @@ def sample(
       denoise: the denoiser.
       x: start, [B, H, W, C]; not scaled by sigma_max, as in the reference.
       sampler: order 1 is Euler, 2 is Heun.
-      churn_noise: N(0, 1) [num_steps, B, H, W, C]; needed where s_churn > 0.
+      churn_noise: N(0, 1) [num_steps, B, H, W, C]; needed if s_churn > 0.
 
     Returns:
-      [num_steps + 1, B, H, W, C]: the start and x after every step; the last is the image.
+      The start and x after every step, [num_steps + 1, B, H, W, C]; the last is the image.
     """
     chex.assert_rank(x, 4, custom_message="x")
     if churn_noise is not None:
@@ -92,7 +92,7 @@ def sample_step(
     noise: jax.Array | None,
     sampler: DiffusionSamplerConfig,
 ) -> jax.Array:
-    """One step of `sample`, from noise level `sigma` [] to `next_sigma` []; `is_last` [] where that is 0."""
+    """One step of `sample`, from noise level `sigma` [] to `next_sigma` []; `is_last` [] if `next_sigma` is 0."""
     sigma_hat = sigma
     if noise is not None:
         gamma = min(sampler.s_churn / sampler.num_steps_denoising, 2**0.5 - 1)

@@ -22,7 +22,7 @@ class Head(nn.Module):
 
 
 class RewEndModel(nn.Module):
-    """h_t [..., D] -> logits of sign(r_t) [..., 3] and of d_t [..., 2], the outcome of a_t in o_t."""
+    """h_t [..., D] -> logits of sign(r_t) [..., 3] and of d_t [..., 2], the reward and end that follow a_t in o_t."""
 
     dtype: jnp.dtype
 

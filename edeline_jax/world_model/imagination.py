@@ -21,8 +21,8 @@ from edeline_jax.world_model.model import WorldModel
 class ImaginationState(NamedTuple):
     """B imagined environments.
 
-    frames: the last L frames, oldest first, float32 [B, L, H, W, C]; the newest is what the policy sees.
-    caches: the memory's, after every step but the newest frame's.
+    frames: the last L frames, oldest first, float32 [B, L, H, W, C]; the policy sees the newest.
+    caches: of the memory, which has seen every step before the newest frame.
     age: imagined steps since the start, int32 [B].
     """
 
@@ -41,7 +41,7 @@ class StepDraws(NamedTuple):
 
 
 def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: WorldModelEnvConfig) -> StepDraws:
-    """Draws for one step of frames of shape [H, W, C]. The key is consumed."""
+    """Draws the random numbers of one step; `frame_shape` is [H, W, C]. The key is consumed."""
     sampler, shape = config.diffusion_sampler, (batch, *frame_shape)
     reward_key, end_key, x_key, churn_key = jax.random.split(key, 4)
     churn = jax.random.normal(churn_key, (sampler.num_steps_denoising, *shape)) if sampler.s_churn > 0 else None
@@ -54,7 +54,7 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
 
 
 def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState:
-    """Environments that stand at the newest frame of each start.
+    """Environments whose newest frame is the newest of each start.
 
     The memory is burnt in on the steps before it, in one parallel call.
     """
@@ -75,13 +75,13 @@ def step(
     start: Segment,
     config: WorldModelEnvConfig,
 ) -> tuple[ImaginationState, Outcome]:
-    """Imagines one step; environments that end or reach the horizon go on from `start`.
+    """Imagines one step; environments that end or reach the horizon restart from `start`.
 
     Args:
       params: of `model`.
       action: int [B], in the newest frame.
       draws: see `StepDraws`.
-      start: one segment of L steps per environment, used only where it restarts.
+      start: one segment of L steps per environment, used only if it restarts.
 
     Returns:
       The state after restarts, and the outcome of the action.
@@ -105,7 +105,7 @@ def advance(
     draws: StepDraws,
     config: WorldModelEnvConfig,
 ) -> tuple[ImaginationState, jax.Array]:
-    """Imagines the next frame alone, without an outcome and without restarts.
+    """Imagines only the next frame, without reward, end or restarts.
 
     Args: see `step`.
 
@@ -125,7 +125,7 @@ def advance(
 def imagine_frame(
     params: Params, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
 ) -> jax.Array:
-    """The frame that follows `context` [B, L, H, W, C] given h [B, D]: denoised and quantised, [B, H, W, C]."""
+    """Samples the frame after `context` [B, L, H, W, C] given h [B, D]; quantised, [B, H, W, C]."""
 
     def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
         return quantize(model.apply(params, context, noisy, sigma, h, method="denoise")[1])

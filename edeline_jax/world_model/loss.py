@@ -2,8 +2,8 @@
 
 Reward and termination cross-entropies, denoising of consecutive frames, harmonizers.
 
-The loss is written for one device's share of a batch. It divides by the counts of the whole batch, so that the sum over
-the devices of what it returns, and of its gradients, is the loss of the whole batch.
+The loss is computed for one device's share of a batch but divides by the counts of the whole batch, so that losses,
+metrics and gradients summed over the devices are those of the whole batch.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from edeline_jax.world_model.model import WorldModel
 class LossDraws(NamedTuple):
     """The random numbers of one loss; P passes (consecutive targets).
 
-    start is one for the whole batch, on all devices; the rest belongs to the samples.
+    start is the same for the whole batch, on all devices; the others differ per sample.
     """
 
     start: jax.Array  # int32 [], first conditioning frame
@@ -34,7 +34,7 @@ class LossDraws(NamedTuple):
 
 
 class BatchCounts(NamedTuple):
-    """What the means of a loss divide by: counts of the whole batch, over all devices; float32."""
+    """Denominators of the loss's means: counts of the whole batch, over all devices; float32."""
 
     steps: jax.Array  # [], valid steps
     targets: jax.Array  # [P], valid targets of each pass
@@ -44,7 +44,10 @@ class BatchCounts(NamedTuple):
 def draw_loss(
     shared_key: jax.Array, key: jax.Array, frames_shape: tuple[int, ...], context: int, config: WorldModelLossConfig
 ) -> LossDraws:
-    """Draws for frames of shape [B, T, H, W, C]. Both keys are consumed; `shared_key` must be equal on all devices."""
+    """Draws the random numbers of one loss; `frames_shape` is [B, T, H, W, C].
+
+    Both keys are consumed; `shared_key` must be equal on all devices.
+    """
     B, T, H, W, C = frames_shape
     passes = 1 + config.num_autoregressive_steps
     sigma_key, offset_key, noise_key = jax.random.split(key, 3)
@@ -57,7 +60,7 @@ def draw_loss(
 
 
 def count_targets(mask: jax.Array, draws: LossDraws, context: int) -> BatchCounts:
-    """This device's counts of a batch with `mask` [B, T]; sums over the devices are the batch's."""
+    """This device's counts for a batch with `mask` [B, T]; summed over the devices they are the batch's."""
     mask, passes = mask.astype(jnp.float32), len(draws.sigma)
     targets = jax.lax.dynamic_slice_in_dim(mask, draws.start + context, passes, 1)
     return BatchCounts(mask.sum(), targets.sum(0), jnp.ones(()))
@@ -71,16 +74,16 @@ def world_model_loss(
     counts: BatchCounts,
     config: WorldModelLossConfig,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """This device's share of the loss, and of its metrics.
+    """This device's share of the loss and of its metrics.
 
     Args:
       params: of `model`.
       batch: B segments of at least L + P steps.
       draws: see `LossDraws`.
-      counts: see `count_targets`; of this device alone, the share is the whole loss.
+      counts: `count_targets` summed over the devices; with this device's own counts the share is the whole loss.
 
     Returns:
-      The loss [] and metrics; sums over the devices give the batch's.
+      The loss [] and metrics; their sums over the devices are the batch's.
     """
     (B, T, *frame), P = batch.frames.shape, len(draws.sigma)
     chex.assert_tree_shape_prefix(batch, (B, T))
@@ -106,7 +109,7 @@ def world_model_loss(
         return loss, {"loss_world_model": loss, **metrics}
     s1, s2 = params["params"]["harmony_s1"], params["params"]["harmony_s2"]
     base = jnp.log1p(jnp.exp(s1)) + jnp.log1p(jnp.exp(s2))
-    # what does not come from samples counts once, not once per device
+    # terms that do not depend on samples must count once, not once per device
     loss = loss_rew * jnp.exp(-s1) + loss_obs * jnp.exp(-s2) + loss_end + base / counts.devices
     harmony = {"harmony_s1": s1 / counts.devices, "harmony_s2": s2 / counts.devices}
     return loss, {"loss_world_model": loss, **metrics, **harmony}
@@ -117,7 +120,7 @@ def _denoising_loss(
 ) -> jax.Array:
     """Mean over passes of the denoising error.
 
-    Pass p denoises frame start + L + p, after the model's own frames of earlier passes.
+    Pass p denoises frame start + L + p; the context contains the model's own predictions from earlier passes.
     """
     c = model.config.denoiser
     L, passes = c.inner_model.num_steps_conditioning, len(draws.sigma)
@@ -137,7 +140,7 @@ def _denoising_loss(
 
 
 def _mean(x: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:
-    """This device's share of the mean of x over the `count` places of the mask on all devices; 0 if there is none."""
+    """This device's share of the mean of x over the mask; `count` is the mask's size on all devices; 0 if empty."""
     return jnp.where(mask, x, 0.0).sum() / jnp.maximum(count, 1)
 
 
@@ -146,6 +149,6 @@ def _cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
 
 
 def _confusion(logits: jax.Array, classes: jax.Array, mask: jax.Array, num_classes: int) -> jax.Array:
-    """Counts [true class, predicted class] over the mask; int32."""
+    """The confusion matrix [true class, predicted class] over the mask; int32."""
     predicted = jnp.argmax(logits, -1)
     return jnp.zeros((num_classes, num_classes), jnp.int32).at[classes, predicted].add(mask.astype(jnp.int32))

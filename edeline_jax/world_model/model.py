@@ -1,4 +1,4 @@
-"""The world model's networks under one roof; losses and imagination call its methods with explicit parameters."""
+"""The world model's networks in one module; losses and imagination call its methods with explicit parameters."""
 
 import flax.linen as nn
 import jax
@@ -46,7 +46,7 @@ class WorldModel(nn.Module):
         return init_cache(self.config.recurrent_emb.mamba, batch)
 
     def __call__(self, frames: jax.Array, actions: jax.Array) -> jax.Array:
-        """Touches every parameter, for `init`: frames [B, L + 1, H, W, C], actions [B, L + 1]."""
+        """Uses every parameter once, for `init`: frames [B, L + 1, H, W, C], actions [B, L + 1]."""
         h, _ = self.embed(frames, actions, self.init_cache(len(actions)))
         self.outcome_logits(h)
         return self.denoise(frames[:, :-1], frames[:, -1], jnp.ones(len(actions)), h[:, -1])[1]

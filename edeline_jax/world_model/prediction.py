@@ -1,4 +1,4 @@
-"""What the world model makes of real experience: one frame ahead, and a whole sequence of recorded actions."""
+"""Predicts real experience with the world model: one frame ahead, or a whole sequence from its recorded actions."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from edeline_jax.world_model.model import WorldModel
 def predict_sequence(
     params: Params, model: WorldModel, segment: Segment, key: jax.Array, config: WorldModelEnvConfig
 ) -> jax.Array:
-    """Imagines a recorded segment again: its first L frames are given, and all its actions.
+    """Imagines a recorded segment, given its first L frames and all its actions.
 
     Args:
       params: of `model`.
@@ -21,11 +21,12 @@ def predict_sequence(
       key: consumed.
 
     Returns:
-      Frames L .. T-1 as imagined, float32 [B, T - L, H, W, C].
+      The imagined frames L .. T-1, float32 [B, T - L, H, W, C].
     """
     L = model.config.denoiser.inner_model.num_steps_conditioning
     state = reset(params, model, jax.tree.map(lambda x: x[:, :L], segment))
-    batch, frame_shape = len(segment.actions), segment.frames.shape[2:]
+    batch = len(segment.actions)
+    frame_shape = segment.frames.shape[2:]
 
     def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, jax.Array]:
         action, key = inputs
@@ -44,10 +45,11 @@ def one_step_errors(
 ) -> tuple[jax.Array, jax.Array]:
     """Root mean square pixel error of the next frame, in levels of 0..255.
 
-    Returns the model's, and that of repeating the last frame.
-
     Args:
-      segment: B segments of L + 1 steps; counted where the last step exists.
+      segment: B segments of L + 1 steps; those whose last step is padding do not count.
+
+    Returns:
+      The model's error [], and that of repeating the last frame [].
     """
     predicted = predict_sequence(params, model, segment, key, config)[:, 0]
     target, last = segment.frames[:, -1], segment.frames[:, -2]
