@@ -1,7 +1,7 @@
-"""Converts an agent between the forms in which it travels.
+"""Converts an agent's weights between formats.
 
-Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`, where each is a run (its folder or
-`agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`).
+Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`; FROM and TO are a run (its folder
+or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.agent.weights import read_weights, write_weights
     from edeline_jax.config import pour
 
-    source, target = to_path(argv[1]), to_path(argv[2])
+    source = to_path(argv[1])
+    target = to_path(argv[2])
     weights = read_weights(source)
     if CONFIG.value is not None:
         weights = weights._replace(config=pour(CONFIG.value))

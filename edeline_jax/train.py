@@ -23,11 +23,11 @@ PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a 
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs or resumes one run, from the flags."""
+    """Starts or resumes the run that the flags describe."""
     del argv
     if CONFIG.value is None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
-    import jax  # after the flags, so that a wrong one is refused at once
+    import jax  # after the flags are parsed, so that a wrong flag fails at once
 
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> None:
         run.save()
         say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir.path} goes on")
     except (UserError, jax.errors.JaxRuntimeError) as error:
-        if jax.process_count() > 1:  # the others may not come to what a teardown waits for
+        if jax.process_count() > 1:  # a teardown waits for the other processes, which may be gone
             lost = f"lost another process of the run: {one_line(error)}; start all again with --workdir={workdir.path}"
             command_line.give_up(str(error) if isinstance(error, UserError) else lost)
         raise

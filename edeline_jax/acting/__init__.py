@@ -1,1 +1,1 @@
-"""What plays real environments, and what comes of it."""
+"""Playing real environments: collection, the replay it fills, and scores."""

@@ -1,4 +1,4 @@
-"""Collection: the policy's experience goes into the replay, and into the journal of the run."""
+"""Collects experience with the policy into the replay and the run's journal."""
 
 import jax
 
@@ -14,17 +14,20 @@ from edeline_jax.runtime import cluster
 
 
 class Collector:
-    """Collects with a policy in training environments, which begin with the first collection of this start."""
+    """Collects steps in training environments, which are created on the first call of `collect`."""
 
     def __init__(self, config: Config, agent: Agent, keeper: ReplayKeeper, key: jax.Array):
         self.keeper = keeper
-        self._config, self._agent, self._key = config, agent, key
+        self._config = config
+        self._agent = agent
+        self._key = key
         self._player: Player | None = None
 
     def collect(self, params: Params, replay: Replay, num_steps: int) -> tuple[Replay, list[Game]]:
-        """See `collect`."""
+        """See the function `collect`."""
         if self._player is None:
-            env_steps, c = self.keeper.step * self._config.env.num_envs, self._config
+            c = self._config
+            env_steps = self.keeper.step * c.env.num_envs
             key = jax.random.fold_in(jax.random.fold_in(self._key, env_steps), jax.process_index())
             env = make_training_env(c, env_steps)
             self._player = Player(env, self._agent.actor_critic, c.collection.epsilon, key)
@@ -34,23 +37,24 @@ class Collector:
 def collect(
     player: Player, keeper: ReplayKeeper, params: Params, replay: Replay, num_steps: int
 ) -> tuple[Replay, list[Game]]:
-    """Collects at least `num_steps` environment steps, spread evenly over the environments of all processes.
+    """Collects at least `num_steps` environment steps, the same number in each environment of all processes.
 
     Args:
       params: of the actor-critic, on one device.
-      replay: given up.
+      replay: donated.
 
     Returns:
-      The replay with the new steps, and the games that ended meanwhile.
+      The replay with the new steps, and the games that ended in this process's environments.
     """
     plays = [player.step(params) for _ in range(-(-num_steps // (player.env.num_envs * jax.process_count())))]
     return keeper.add(replay, stack(plays)), [game for play in plays for _, game in play.games]
 
 
 def make_training_env(config: Config, env_steps: int) -> VectorEnv:
-    """This process's share of the environments to learn in.
+    """This process's share of the training environments.
 
-    Neither a run resumed after `env_steps` nor another process plays the games of the first start again.
+    The seed depends on `env_steps` and the process, so neither a resumed run nor another process repeats their games.
     """
-    c, seed = config.env, env_seed(config.seed, 0, env_steps, jax.process_index())
+    c = config.env
+    seed = env_seed(config.seed, 0, env_steps, jax.process_index())
     return make_env(c, cluster.share(c.num_envs), seed, c.done_on_life_loss)

@@ -1,4 +1,4 @@
-"""A policy that plays real environments: the one loop behind collection, tests and their statistics."""
+"""Plays real environments with a policy; collection and tests both use it."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from edeline_jax.replay.frame import to_float
 
 
 class Play(NamedTuple):
-    """One step of N environments: what was seen, what was done, what came of it, and the games that ended with it."""
+    """One step of N environments: frames, actions, transition, and the games that ended with it."""
 
     frames: np.ndarray  # uint8 [N, H, W, 3]
     starts: np.ndarray  # bool [N]: the first step of an episode
@@ -29,17 +29,19 @@ class Play(NamedTuple):
 class Player:
     """Steps environments with actions sampled from the policy, or uniformly at random with probability epsilon.
 
-    The LSTM starts from zeros wherever an episode ended, be it by the loss of a life.
+    The LSTM starts from zeros after the end of an episode, also if only a life was lost.
     """
 
     def __init__(self, env: VectorEnv, network: ActorCritic, epsilon: float, key: jax.Array):
         self.env = env
-        self._network, self._epsilon, self._key = network, epsilon, key
+        self._network = network
+        self._epsilon = epsilon
+        self._key = key
         self._steps = 0
         self.reset()
 
     def reset(self) -> None:
-        """Starts new games everywhere."""
+        """Starts new games in all environments."""
         n = self.env.num_envs
         self._frames = self.env.reset()
         self._lstm = self._network.init_state(n)
@@ -47,19 +49,20 @@ class Player:
         self._scoreboard = Scoreboard(n)
 
     def step(self, params: Params) -> Play:
-        """Plays one step everywhere with the given actor-critic parameters."""
+        """Plays one step in all environments with the given actor-critic parameters."""
         key = jax.random.fold_in(self._key, self._steps)
         self._steps += 1
         actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
         frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
         transition = self.env.step(actions)
-        self._frames, self._fresh = transition.obs, transition.end | transition.truncation
+        self._frames = transition.obs
+        self._fresh = transition.end | transition.truncation
         games = self._scoreboard.count(transition.reward, transition.game_over)
         return Play(frames, starts, actions, transition, games)
 
 
 def stack(plays: list[Play]) -> Chunk:
-    """Steps in time order -> the replay's chunk of them."""
+    """Stacks steps in time order into a chunk for the replay."""
     return Chunk(
         frames=np.stack([p.frames for p in plays], 1),
         actions=np.stack([p.actions for p in plays], 1).astype(np.int32),

@@ -1,4 +1,4 @@
-"""Real environments in the place of imagined ones."""
+"""Real environments for rollouts, in place of imagined ones."""
 
 from typing import Any
 
@@ -17,21 +17,22 @@ from edeline_jax.replay.frame import to_float
 class RealEnvironment:
     """A `VectorEnv` as the environment of rollouts.
 
-    rollout: where the next rollout begins; at first new games everywhere, the LSTM at zeros.
-    games: those that ended.
+    rollout: the state in which the next rollout begins; at first new games, with the LSTM at zeros.
+    games: the games that have ended; the caller empties the list.
     """
 
     def __init__(self, env: VectorEnv, agent: Agent):
         self.num_envs = env.num_envs
         self.games: list[Game] = []
-        self._env, self._scoreboard = env, Scoreboard(env.num_envs)
+        self._env = env
+        self._scoreboard = Scoreboard(env.num_envs)
         self.rollout = RolloutState(
             to_float(jnp.asarray(env.reset())), agent.actor_critic.init_state(env.num_envs), None
         )
 
     def step(self, state: None, action: jax.Array, draws: Any) -> tuple[None, Outcome]:
-        """One step of every environment; see `Outcome`."""
-        del draws  # the environment is its own source of chance
+        """Steps every environment; see `Outcome`."""
+        del draws  # the environment has its own random numbers
         result = self._env.step(np.asarray(action))
         self.games += [game for _, game in self._scoreboard.count(result.reward, result.game_over)]
         obs, final_obs = to_float(jnp.asarray(result.obs)), to_float(jnp.asarray(result.final_obs))

@@ -1,4 +1,4 @@
-"""A static dataset in place of collection."""
+"""Loads a static dataset into the replay, in place of collection."""
 
 import jax
 import numpy as np
@@ -37,13 +37,13 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
 
 
 def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
-    """Shapes of the dataset on the devices."""
+    """The shapes of the replay that holds the dataset."""
     longest = max(sum(lengths) for lengths in _lengths(dataset, num_devices))
     return jax.eval_shape(lambda: init_replay(num_devices, longest, int(np.prod(dataset.frame_shape)), num_devices))
 
 
 def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
-    """The dataset on the devices: each of D has one stream with every D-th episode in it.
+    """Loads the dataset onto the devices: each of the D devices has one stream with every D-th episode.
 
     Raises:
       DatasetError: an episode cannot be read.
@@ -59,12 +59,13 @@ def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
         _, first, steps = replay.episodes[device, row]
         place = (device, slice(first, first + steps))
         replay.frames[place] = episode.frames.reshape(steps, -1)
-        replay.actions[place], replay.rewards[place] = episode.actions, episode.rewards
+        replay.actions[place] = episode.actions
+        replay.rewards[place] = episode.rewards
         replay.ends[place] = episode.ends
     sharding = NamedSharding(mesh, REPLAY_SPEC)
     return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda part: x[part]), replay)
 
 
 def _lengths(dataset: Dataset, num_devices: int) -> list[list[int]]:
-    """Steps of the episodes of each device, in order of age."""
+    """The lengths of each device's episodes, oldest first."""
     return [[entry.steps for entry in dataset.entries[device::num_devices]] for device in range(num_devices)]

@@ -1,4 +1,4 @@
-"""The replay of a run as it grows: on the devices, on the host's account, and in the journal."""
+"""Adds collected steps to the device replay, the episode table and the journal."""
 
 import functools
 import math
@@ -18,41 +18,42 @@ _append = jax.jit(append, donate_argnums=0)
 
 
 class ReplayKeeper:
-    """Fills the replay on the devices; the host's account of it is kept here, its steps are kept in the journal.
+    """Appends steps to the device replay and the journal; keeps the episode table.
 
-    Every process knows the steps of all, and keeps those of its own environments on its devices.
+    Every process gets the steps of all processes, and puts those of its own environments on its devices.
     """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal):
-        self._journal, self._sharding = journal, NamedSharding(mesh, REPLAY_SPEC)
+        self._journal = journal
+        self._sharding = NamedSharding(mesh, REPLAY_SPEC)
         num_streams = cluster.share(config.env.num_envs)
         self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
-        self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # one length, one program
+        self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # fixed, so one program appends all
         self._table = EpisodeTable(num_streams, steps_per_env(config), len(mesh.local_devices))
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 
     @property
     def step(self) -> int:
-        """Steps in each stream."""
+        """The number of steps in each stream."""
         return self._table.step
 
     @property
     def minority_rewards(self) -> int:
-        """Steps whose reward sign is not the most frequent one."""
+        """The number of steps whose reward sign is not the most frequent one."""
         return int(self._reward_signs.sum() - self._reward_signs.max())
 
     def restore(self, replay: Replay, stop: int) -> Replay:
-        """Fills an empty replay up to position `stop` from the journal, and drops what the journal has beyond it."""
+        """Fills an empty replay from the journal up to position `stop`; deletes the journal's chunks beyond it."""
         for first, chunk in self._journal.read(stop):
             replay = self._count(replay, chunk, first)
         cluster.wait_for_all("the journal is read")
         if cluster.is_main():
             self._journal.discard_after(stop)
-        self._table.step = stop  # also where the last chunk was lost
+        self._table.step = stop  # even if the last chunk was damaged
         return self._publish(replay)
 
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
-        """Adds the new steps of all processes to the journal, and one's own to the replay (which is given up)."""
+        """Adds the new steps of all processes to the journal, and this process's to the replay, which is donated."""
         n = chunk.actions.shape[1]
         everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self._part))))
         chunk = Chunk(*(x[:, :n] for x in everywhere))
@@ -75,12 +76,12 @@ class ReplayKeeper:
 
 
 def steps_per_env(config: Config) -> int:
-    """The capacity of one environment's stream: all advance together, and the run's last step is rounded up."""
+    """The capacity of one environment's stream: the run's steps over the environments, rounded up."""
     return -(-config.collection.num_steps_total // config.env.num_envs)
 
 
 def empty_replay(config: Config, mesh: Mesh) -> Replay:
-    """The run's replay, zeros spread over the mesh."""
-    num_envs, num_steps, frame_size = config.env.num_envs, steps_per_env(config), math.prod(config.frame_shape)
-    init = functools.partial(init_replay, num_envs, num_steps, frame_size, mesh.size)
+    """A replay for the run, all zeros, sharded over the mesh."""
+    frame_size = math.prod(config.frame_shape)
+    init = functools.partial(init_replay, config.env.num_envs, steps_per_env(config), frame_size, mesh.size)
     return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()

@@ -32,7 +32,7 @@ class Scoreboard:
 
 
 def summarize_games(games: list[Game]) -> dict[str, float]:
-    """Statistics of raw returns and lengths; nothing where no game ended."""
+    """Statistics of raw returns and lengths; empty if no game ended."""
     if not games:
         return {}
     scores, lengths = zip(*games, strict=True)

@@ -1,1 +1,1 @@
-"""The networks of an agent, and the forms in which their weights travel."""
+"""The networks of an agent, and the file formats of their weights."""

@@ -1,4 +1,4 @@
-"""Weights of another run, or of an exported agent, to begin with; part by part."""
+"""Initialises chosen parts of an agent with the weights of another run or of an exported agent."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 
-# key of the config -> names of its tensors begin with
+# key of the config -> prefixes of the names of its tensors
 PARTS = {
     "load_denoiser": ("world_model.denoiser.",),
     "load_rew_end_model": ("world_model.recurrent_emb.", "world_model.rew_end_model.", "world_model.harmony_"),
@@ -20,10 +20,12 @@ PARTS = {
 
 
 def with_initial_weights(params: Params, config: Config) -> Params:
-    """Fresh parameters with the parts that `config.initialization` chooses taken from its file, on the same devices.
+    """Replaces the parts of fresh parameters that `config.initialization` selects by those in its file.
+
+    The result is on the same devices as `params`.
 
     Raises:
-      UserError: names the tensors that are missing there or have another shape.
+      UserError: tensors are missing in the file or have another shape; names them.
     """
     c = config.initialization
     if not c.path_to_ckpt:

@@ -12,7 +12,7 @@ from edeline_jax.world_model.model import WorldModel
 
 
 class Agent(NamedTuple):
-    """Networks without parameters; hashable, so that jitted functions may close over them or take them as static."""
+    """Networks without parameters; hashable, so jitted functions may close over them or take them as static."""
 
     world_model: WorldModel
     actor_critic: ActorCritic

@@ -1,7 +1,7 @@
-"""Weights to and from the reference's `state_dict`: a mapping of names to numpy arrays; torch is not needed.
+"""Converts weights from and to the reference's `state_dict`, a mapping of names to numpy arrays; torch is not needed.
 
-Every tensor of the reference has one home here, but for the queries and keys of cross-attention to a single vector,
-which can never matter: they are dropped on the way in and filled with zeros on the way out.
+Every tensor of the reference has one counterpart here, except for the queries and keys of cross-attention to a single
+vector, which have no effect: they are dropped on import and filled with zeros on export.
 """
 
 import re
@@ -42,7 +42,7 @@ def from_torch(state_dict: Mapping[str, np.ndarray], config: Config) -> Params:
       config: of the same networks; the number of actions is read from the tensors.
 
     Raises:
-      ValueError: names the missing, unknown or misshapen tensors.
+      ValueError: tensors are missing, unknown or misshapen; names them.
     """
     tensors = {name: np.asarray(value, np.float32) for name, value in state_dict.items() if not DEAD.match(name)}
     embedding = "world_model.recurrent_emb.act_emb.weight"
@@ -138,7 +138,8 @@ def _dead_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     zeros = {}
     for name, value in tensors.items():
         if name.endswith("cross_attn.v_proj.weight"):
-            prefix, (C, K) = name.removesuffix("v_proj.weight"), value.shape
+            prefix = name.removesuffix("v_proj.weight")
+            C, K = value.shape
             shapes = {"q_proj.weight": (C, C, 1, 1), "q_proj.bias": (C,), "k_proj.weight": (C, K), "k_proj.bias": (C,)}
             zeros |= {prefix + key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
     return zeros

@@ -1,10 +1,10 @@
-"""An agent's weights outside of a run, in the forms in which they travel.
+"""Reads and writes an agent's weights in three formats.
 
-| path | form |
+| path | format |
 |---|---|
-| a run's folder, or its `agents/EPOCH` | Orbax; the run's `config.json` says which networks |
-| `FILE.safetensors` | one file with the config in it; tensors as the reference names and lays them out |
-| `FILE.pt` | the reference's `state_dict`; needs torch, and a config from elsewhere |
+| a run's folder, or its `agents/EPOCH` | Orbax; the run's `config.json` describes the networks |
+| `FILE.safetensors` | one file, config included; tensors with the reference's names and layouts |
+| `FILE.pt` | the reference's `state_dict`; needs torch, and the config must be given separately |
 """
 
 import io
@@ -29,14 +29,14 @@ FORMAT = {"format": "edeline-agent", "version": "1"}
 
 
 class Weights(NamedTuple):
-    """Tensors by the reference's names, and the config of their networks where the form carries one."""
+    """Tensors by the reference's names, and the config of their networks if the format contains one."""
 
     tensors: dict[str, np.ndarray]
     config: Config | None
 
 
 def read_weights(path: Path) -> Weights:
-    """Reads any of the forms; raises UserError naming the file and what is wrong with it."""
+    """Reads any of the formats; raises UserError naming the file and what is wrong with it."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
     try:
@@ -48,15 +48,16 @@ def read_weights(path: Path) -> Weights:
             return _read_safetensors(path)
     except UserError:
         raise
-    except Exception as error:  # what Orbax, torch and safetensors make of foreign bytes
+    except Exception as error:  # Orbax, torch and safetensors raise many kinds on invalid bytes
         raise UserError(f"{path}: not the weights of an agent ({one_line(error)})") from error
     raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
 
 
 def write_weights(path: Path, weights: Weights) -> None:
-    """Writes the form that the path asks for; raises UserError where it is taken, or the tensors do not fit the config.
+    """Writes the format given by the path's suffix; a path without one becomes a run folder with only the agent.
 
-    A new folder becomes a run that has nothing but its agent.
+    Raises:
+      UserError: the path exists, its suffix is unknown, there is no config, or the tensors do not fit it.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; choose another name")
@@ -78,7 +79,7 @@ def write_weights(path: Path, weights: Weights) -> None:
 
 
 def to_params(weights: Weights, config: Config) -> Params:
-    """Parameters of the config's networks; raises UserError naming the tensors that do not fit."""
+    """Converts to parameters of the config's networks; raises UserError naming the tensors that do not fit."""
     try:
         return from_torch(weights.tensors, config)
     except ValueError as error:
@@ -121,7 +122,7 @@ def _read_safetensors(path: Path) -> Weights:
 
 
 def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
-    """A checksum of names, shapes, values and config; the format itself has none."""
+    """A checksum of names, shapes, values and config; safetensors has none of its own."""
     crc = zlib.crc32(config.encode())
     for name in sorted(tensors):
         crc = zlib.crc32(f"{name}{tensors[name].shape}".encode(), crc)
@@ -137,7 +138,8 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _torch_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    torch, buffer = _torch(), io.BytesIO()
+    torch = _torch()
+    buffer = io.BytesIO()
     torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, buffer)
     return buffer.getvalue()
 

@@ -1,1 +1,1 @@
-"""Tests of a policy and of a world model."""
+"""Evaluation of a policy and of a world model."""

@@ -1,4 +1,4 @@
-"""Films for the report: unseen real frames beside the world model's, from the same start and the same actions."""
+"""Films for the report: real frames beside those the world model imagines from the same start and actions."""
 
 import functools
 
@@ -20,13 +20,13 @@ NUM_IMAGINED = 16  # frames of a film after its context
 def shoot(
     params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the given ones in both.
+    """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the real context in both.
 
-    The place is where most changes from frame to frame, so that there is something to see.
+    Films the part of the replay in which the frames change most, so that there is something to see.
 
     Args:
       params: of the world model, on one device.
-      replay: one device's, of at least one episode.
+      replay: one device's, with at least one episode.
     """
     length = min(config.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
     real, imagined = _shoot(params, replay, _liveliest(replay, length), key, agent, config, length)
@@ -34,7 +34,7 @@ def shoot(
 
 
 def _liveliest(replay: Replay, length: int) -> Step:
-    """The position from which `length` frames of one episode differ most from each other."""
+    """The position at which `length` frames of one episode change most from frame to frame."""
     episodes = np.asarray(replay.episodes[0, : int(replay.num_episodes[0])])
     best, place = -1.0, (episodes[0], 0)
     for stream, first, steps in episodes:

@@ -1,4 +1,4 @@
-"""Whole games of the current policy, and the first steps of them as a replay."""
+"""Plays whole games with the current policy, and keeps their first steps as a replay."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,9 +21,9 @@ class PlayedGames(NamedTuple):
 def play_games(
     player: Player, params: Params, num_games: int, num_steps_replay: int, between: Callable[[], None]
 ) -> PlayedGames:
-    """Plays `num_games` from fresh starts; `between` is called before every step and may raise to end it.
+    """Plays `num_games` new games; `between` is called before every step and may raise to stop.
 
-    They are shared out over the environments beforehand, so that short games are not preferred.
+    Each environment gets a fixed number of games in advance, so that short games are not over-represented.
     """
     n = player.env.num_envs
     left = np.array([num_games // n + (i < num_games % n) for i in range(n)])
@@ -42,7 +42,7 @@ def play_games(
 
 
 def _keep(plays: list[Play], num_steps: int) -> Replay:
-    """A replay of whole games: unlike in training, a lost life does not end an episode."""
+    """Makes a replay whose episodes are whole games; in training, a lost life also ends an episode."""
     over = np.stack([play.transition.game_over for play in plays], 1)
     starts = np.concatenate([np.ones((len(over), 1), bool), over[:, :-1]], 1)
     return replay_of(stack(plays)._replace(starts=starts), num_steps)

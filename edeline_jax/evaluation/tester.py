@@ -1,4 +1,4 @@
-"""Tests of an agent: its games, and its world model on them."""
+"""Tests an agent by its games, and its world model on these games."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from edeline_jax.workdir.progress import Progress
 
 
 class Evaluation(NamedTuple):
-    """What a test came to."""
+    """The result of a test."""
 
     games: list[Game]
     replay: Replay  # the first steps of each test environment
@@ -27,14 +27,16 @@ class Evaluation(NamedTuple):
 
 
 class Tester:
-    """Plays whole games in environments of its own. Every process of a run plays the same ones."""
+    """Plays whole games in its own environments. Every process of a run plays the same games."""
 
     def __init__(self, config: Config, agent: Agent, key: jax.Array):
-        self._config, self._agent, self._key = config, agent, key
+        self._config = config
+        self._agent = agent
+        self._key = key
         self._env: VectorEnv | None = None
 
     def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[], None]) -> Evaluation:
-        """Plays `num_games` with the given weights, on one device; `between`: see `play_games`."""
+        """Plays `num_games` with `params`, which are on one device; `between`: see `play_games`."""
         c = self._config.evaluation
         if self._env is None:
             seed = env_seed(self._config.seed, 1, progress.env_steps)

@@ -1,4 +1,4 @@
-"""What the world model makes of games that it has not learnt from."""
+"""Tests the world model on games that it was not trained on."""
 
 import jax
 
@@ -19,7 +19,8 @@ def world_model_test(
 
     Means over `evaluation.num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
     """
-    c, shape = config.world_model, config.frame_shape
+    c = config.world_model
+    shape = config.frame_shape
 
     def losses(key: jax.Array) -> dict[str, jax.Array]:
         keys = jax.random.split(key, 5)

@@ -1,1 +1,1 @@
-"""What changes parameters: state, optimizers, update programs."""
+"""Learning: training state, optimizers, update programs."""

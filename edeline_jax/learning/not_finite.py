@@ -1,4 +1,4 @@
-"""What a run leaves behind when a loss or a gradient is not finite."""
+"""Saves the batch of an update whose loss or gradient was not finite."""
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,10 @@ class NotFiniteError(UserError):
 
 
 def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setup: Setup, mesh: Mesh) -> None:
-    """Writes what the latest update of a network learnt from, as named arrays.
+    """Writes the batch of a network's latest update as named arrays.
 
-    World model: the segments, drawn again from the update's own keys. Actor-critic: the frames at which the imagined
-    environments stand after the update, in the order oldest first (its draws went with the parameters it had).
+    World model: the segments, sampled again with the update's keys. Actor-critic: the frames of the imagined
+    environments after the update, oldest first; its trajectory cannot be repeated without the parameters it had.
     """
     if network == "world_model":
         arrays = _segments(state.key, replay, state.world_model.updates - 1, setup, mesh)._asdict()

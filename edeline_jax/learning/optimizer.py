@@ -8,7 +8,7 @@ import optax
 
 from edeline_jax.config.schema import OptimizerConfig
 
-# weights of linear, convolution, LSTM and Mamba layers, and the norms inside the Mamba layers; nothing else decays
+# Decay applies only to the weights of linear, convolution, LSTM and Mamba layers, and to the norms in Mamba layers.
 DECAYED = re.compile(r"(/(conv_)?kernel|/weight_[ih]h|/mamba/layers_\d+/norm/scale)$")
 
 
@@ -24,7 +24,7 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def decay_mask(params: Any) -> Any:
-    """True where weight decay applies, in the shape of `params`."""
+    """A tree like `params`: True for the leaves that weight decay applies to."""
 
     def decays(path: tuple, _: Any) -> bool:
         return bool(DECAYED.search("/" + "/".join(str(entry.key) for entry in path)))

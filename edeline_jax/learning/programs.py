@@ -1,4 +1,4 @@
-"""The compiled update programs of a run, and how many updates to give them at once."""
+"""The compiled update programs of a run, and the number of updates per dispatch."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,45 +24,45 @@ SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a p
 
 
 class Dispatch(NamedTuple):
-    """What one call of a program did."""
+    """The result of one call of a program."""
 
     state: TrainState
     metrics: Metrics  # means, on the host
     num_updates: int
     seconds: float
-    games: Sequence[Game] = ()  # that ended in real environments meanwhile
+    games: Sequence[Game] = ()  # that ended in real environments during the call
 
 
 class Pace:
-    """How many updates go into one dispatch."""
+    """Chooses the number of updates per dispatch from the time of the last one."""
 
     def __init__(self) -> None:
         self.seconds_per_update = 0.0  # of the latest dispatch; 0 before the first
         self.num_dispatches = 0
 
     def length(self) -> int:
-        """Updates of the next dispatch: one at first, then some seconds of them; equal in all processes."""
+        """Updates in the next dispatch: first one, then about `SECONDS_PER_DISPATCH` worth; equal in all processes."""
         seconds = self.seconds_per_update
         return cluster.from_main(max(1, int(SECONDS_PER_DISPATCH / seconds)) if seconds else 1)
 
     def count(self, seconds: float, num_updates: int) -> None:
-        """Counts a dispatch."""
+        """Records the seconds and updates of a dispatch."""
         self.seconds_per_update = seconds / num_updates
         self.num_dispatches += 1
 
 
 class Program(Protocol):
-    """What trains one network, whatever it learns from."""
+    """A program that trains one network, in imagination or on real steps."""
 
     pace: Pace
     is_compiled: bool
     env_steps_per_update: int  # taken in real environments
 
     def compile(self, state: TrainState, replay: Replay) -> str:
-        """Compiles for arrays like these; returns a line that says how it went. Not asked of what is compiled."""
+        """Compiles for arrays of these shapes; returns a line to print. Called only if `is_compiled` is false."""
 
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
-        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is given up."""
+        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is donated."""
 
 
 class UpdateProgram:
@@ -80,15 +80,16 @@ class UpdateProgram:
         self.compile_seconds = 0.0
 
     def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
-        """The program for arrays (or shapes) like these, not yet compiled.
+        """Lowers the program for arrays (or shapes) like these.
 
-        It is made from shapes alone: arrays carry traces of where they come from, and a resumed run would compile anew.
+        Only shapes are used: arrays also carry how they were made, which would change the compilation cache's key, and
+        a resumed run would compile again.
         """
         return self._jitted.lower(*abstract(self._mesh, SPECS, (state, replay, np.int32(1))))
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the first update can begin at once."""
+        """Whether the first update can start without compiling."""
         return self._compiled is not None
 
     def compile(self, state: TrainState, replay: Replay) -> str:
@@ -100,7 +101,7 @@ class UpdateProgram:
 
     @property
     def temporary_bytes(self) -> int:
-        """What the compiled program plans to need on each device beside its arguments."""
+        """Bytes that the compiled program needs on each device in addition to its arguments."""
         return self._compiled.memory_analysis().temp_size_in_bytes
 
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:

@@ -1,4 +1,4 @@
-"""Metrics of updates as scalars."""
+"""Reduces the metrics of updates to scalars."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 def summarize_updates(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Update metrics -> scalars.
 
-    Each confusion matrix [true, predicted] becomes accuracy and mean recall of its classes.
+    Each confusion matrix [true, predicted] becomes accuracy and the mean recall over the classes that occurred.
     """
     scalars = {name: float(x) for name, x in metrics.items() if np.ndim(x) == 0 and name != "num_updates"}
     for name, counts in metrics.items():

@@ -1,4 +1,4 @@
-"""What is fixed in an update program."""
+"""The fixed arguments of an update program."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from edeline_jax.config import Config
 
 
 class Setup(NamedTuple):
-    """Networks, config and devices, bound once, where a program is built; hashable.
+    """Networks, config and device axis, bound once when a program is built; hashable.
 
     axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
     """
@@ -19,7 +19,7 @@ class Setup(NamedTuple):
     axis: str | None
 
     def share(self, batch_size: int) -> int:
-        """This device's part of a batch."""
+        """The size of this device's share of a batch."""
         return batch_size if self.axis is None else batch_size // jax.lax.axis_size(self.axis)
 
     def total(self, shares: Any) -> Any:
@@ -28,5 +28,5 @@ class Setup(NamedTuple):
 
     @property
     def device(self) -> jax.Array | int:
-        """The number of this device."""
+        """This device's index along the axis."""
         return 0 if self.axis is None else jax.lax.axis_index(self.axis)

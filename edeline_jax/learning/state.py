@@ -1,4 +1,4 @@
-"""What an update changes."""
+"""The training state: the values that updates change."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from edeline_jax.world_model.imagination import ImaginationState
 
 
 class Learner(NamedTuple):
-    """One network in training."""
+    """One network's parameters, optimizer state and update count."""
 
     params: Params
     opt_state: optax.OptState
@@ -25,11 +25,11 @@ class Learner(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything that updates carry along, but for the replay.
+    """The state that updates change; the replay is separate.
 
-    The rollout's batch is spread over the devices; all else is the same on each. Before the first actor-critic update
-    the rollout is zeros. `key` never changes: draws of update n come from `fold_in(key, n)`, so a resumed run draws
-    what an uninterrupted one would have.
+    The rollout's batch is split over the devices; everything else is replicated. Before the first actor-critic update
+    the rollout is zeros. `key` never changes: the keys of update n are folded from `key` and n, so a resumed run draws
+    the same numbers as an uninterrupted one.
     """
 
     world_model: Learner
@@ -66,8 +66,9 @@ def init_state(agent: Agent, config: Config, key: jax.Array) -> TrainState:
 
 
 def empty_rollout(agent: Agent, config: Config) -> RolloutState:
-    """A rollout state of the right shapes, to be replaced by the first starts."""
-    batch, frame_shape = config.actor_critic.training.batch_size, config.frame_shape
+    """A rollout state of zeros with the right shapes; the first update replaces it by starts from the replay."""
+    batch = config.actor_critic.training.batch_size
+    frame_shape = config.frame_shape
     return RolloutState(
         obs=jnp.zeros((batch, *frame_shape)),
         lstm=agent.actor_critic.init_state(batch),

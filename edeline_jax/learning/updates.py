@@ -1,6 +1,6 @@
 """The update programs: per-device functions with sums over the devices, many updates per dispatch.
 
-Draws come from keys made here and nowhere else: `shared_key` is equal on all devices, `device_key` belongs to one.
+All random keys of updates are made here: `shared_key` is equal on all devices, `device_key` differs per device.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from edeline_jax.world_model.imagination import StepDraws
 from edeline_jax.world_model.loss import LossDraws, count_targets, draw_loss, world_model_loss
 
 Metrics = dict[str, jax.Array]
-Shares = tuple[Params, Metrics]  # one device's part of gradients and metrics: sums over the devices are the batch's
+Shares = tuple[Params, Metrics]  # one device's share of gradients and metrics; sums over devices are the batch's
 
 
 def train_world_model(
@@ -34,7 +34,8 @@ def train_world_model(
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
     c = setup.config.world_model
-    optimizer, parts = make_optimizer(c.optimizer), jnp.arange(c.training.grad_acc_steps)
+    optimizer = make_optimizer(c.optimizer)
+    parts = jnp.arange(c.training.grad_acc_steps)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
         def shares(part: jax.Array) -> Shares:
@@ -52,7 +53,8 @@ def train_actor_critic(
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` actor-critic updates in imagination; metrics are means, see `_repeat`."""
     c = setup.config.actor_critic
-    optimizer, parts = make_optimizer(c.optimizer), jnp.arange(c.training.grad_acc_steps)
+    optimizer = make_optimizer(c.optimizer)
+    parts = jnp.arange(c.training.grad_acc_steps)
 
     def update(carry: tuple[Learner, RolloutState]) -> tuple[tuple[Learner, RolloutState], Metrics]:
         learner, stand = carry
@@ -79,7 +81,7 @@ def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setu
 
 
 def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMState, setup: Setup) -> Shares:
-    """This device's share of the batch's gradients and metrics; `lstm` is the state in which the trajectory began."""
+    """This device's share of the batch's gradients and metrics; `lstm` is the state at the trajectory's start."""
     network, loss = setup.agent.actor_critic, setup.config.actor_critic.loss
     means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss)
     return means if setup.axis is None else jax.tree.map(lambda x: x / jax.lax.axis_size(setup.axis), means)
@@ -97,7 +99,7 @@ def apply_gradients(
 def world_model_batch(
     key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup
 ) -> tuple[Segment, LossDraws]:
-    """What one part of update number `update` (from 0) learns from; `key` is the run's."""
+    """The segments and draws of one part of update number `update` (from 0); `key` is the run's."""
     config = setup.config
     batch_size = setup.share(config.world_model.training.batch_size)
     shared_key, device_key = _keys(key, 0, update, part, setup)
@@ -107,7 +109,7 @@ def world_model_batch(
 
 
 def begin_imagining(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> RolloutState:
-    """The very first starts: the memory is burnt in, the LSTM begins from zeros. `params` of the world model."""
+    """The first rollout's starts, with the memory burnt in and the LSTM at zeros. `params`: of the world model."""
     config, agent = setup.config, setup.agent
     batch_size = setup.share(config.actor_critic.training.batch_size)
     start = sample_starts(replay, jax.random.fold_in(key, 0), config.frame_shape, batch_size, config.context)
@@ -129,17 +131,19 @@ def imagine(
 
 
 def draw_rollout(key: jax.Array, setup: Setup) -> PolicyDraws:
-    """Noise for the actions of one rollout, and a key for each of its steps: noise for all frames would fill memory."""
+    """Noise for the actions of one rollout, and a key per step, since noise for all frames would not fit in memory."""
     action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
-    c, num_actions = setup.config.actor_critic, setup.agent.actor_critic.num_actions
+    c = setup.config.actor_critic
+    num_actions = setup.agent.actor_critic.num_actions
     T, B = c.loss.backup_every, setup.share(c.training.batch_size)
     return PolicyDraws(jax.random.gumbel(action_key, (T, B, num_actions)), jax.random.split(env_key, T))
 
 
 def draw_env_step(replay: Replay, key: jax.Array, setup: Setup) -> tuple[StepDraws, Segment]:
-    """What one imagined step takes: its noise, and starts for environments that end. The key is consumed."""
+    """Draws one imagined step's noise, and starts for the environments that end. The key is consumed."""
     draw_key, start_key = jax.random.split(key)
-    config, batch_size = setup.config, setup.share(setup.config.actor_critic.training.batch_size)
+    config = setup.config
+    batch_size = setup.share(config.actor_critic.training.batch_size)
     draws = imagination.draw_step(draw_key, config.frame_shape, batch_size, config.world_model_env)
     return draws, sample_starts(replay, start_key, config.frame_shape, batch_size, config.context)
 
@@ -147,12 +151,12 @@ def draw_env_step(replay: Replay, key: jax.Array, setup: Setup) -> tuple[StepDra
 def _begin(
     stand: RolloutState, is_first: jax.Array, params: Params, replay: Replay, key: jax.Array, setup: Setup
 ) -> RolloutState:
-    """Where a rollout begins: where the last one ended, the very first one at fresh starts."""
+    """The state in which a rollout begins: the end of the last one, or for the first one, starts from the replay."""
     return jax.lax.cond(is_first, lambda: begin_imagining(params, replay, key, setup), lambda: stand)
 
 
 def _keys(key: jax.Array, stream: int, update: jax.Array, part: jax.Array, setup: Setup) -> tuple[jax.Array, jax.Array]:
-    """(shared key, device key) of one part of one update; `stream` tells the two networks apart."""
+    """(shared key, device key) of one part of one update; `stream` is 0 for the world model, 1 for the actor-critic."""
     for number in (stream, update, part):
         key = jax.random.fold_in(key, number)
     shared_key, device_key = jax.random.split(key)
@@ -162,7 +166,7 @@ def _keys(key: jax.Array, stream: int, update: jax.Array, part: jax.Array, setup
 def _step(
     learner: Learner, shares: Shares, optimizer: optax.GradientTransformation, setup: Setup
 ) -> tuple[Learner, Metrics]:
-    """One optimizer step with the mean over the parts of an update [parts, ...], summed over the devices: sent once."""
+    """One optimizer step with gradients [parts, ...] averaged over parts, then summed over devices in one reduction."""
     grads, metrics = setup.total(jax.tree.map(lambda x: x.astype(jnp.float32).mean(0), shares))
     learner, grad_norm = apply_gradients(learner, grads, optimizer)
     return learner, {**metrics, "grad_norm": grad_norm}
@@ -171,9 +175,9 @@ def _step(
 def _repeat(update: Callable[[Any], tuple[Any, Metrics]], carry: Any, num_updates: jax.Array) -> tuple[Any, Metrics]:
     """Runs `update` up to `num_updates` times.
 
-    The number is known only at run time, so that no length needs its own program. Returns the carry and the mean of
-    each metric over the updates that ran, plus `num_updates` of them. It stops after the first update with a metric
-    that is not finite, which then shows in the mean.
+    `num_updates` is a traced value, so that one program serves every length. Returns the carry, and the mean of each
+    metric over the updates that ran together with their number as `num_updates`. Stops after the first update with a
+    metric that is not finite; the mean of that metric is then not finite either.
     """
     shapes = jax.eval_shape(lambda: update(carry)[1])
     totals = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

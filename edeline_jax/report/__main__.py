@@ -1,6 +1,6 @@
-"""How a set of runs came out.
+"""Prints the scores of a set of runs.
 
-Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]`; every run in and below the folders counts.
+Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]`; includes every run in and below the folders.
 """
 
 import sys

@@ -25,7 +25,7 @@ SMOOTHED_EPOCHS = 20  # few episodes end in one epoch's 100 steps, so its return
 
 
 def draw_curves(metrics_path: Path, folder: Path) -> list[Path]:
-    """Draws the groups that the metrics file has and returns the pictures written to `folder`."""
+    """Draws a picture for each group in the metrics file into `folder`; returns their paths."""
     rows = read_rows(metrics_path)
     figures = {
         "returns.png": returns_figure(rows),
@@ -41,7 +41,7 @@ def draw_curves(metrics_path: Path, folder: Path) -> list[Path]:
 
 
 def series(rows: list[Row], counter: str, *metrics: str) -> np.ndarray:
-    """Counter and metrics of the rows in which the first metric is finite, float64 [1 + number of metrics, N]."""
+    """The counter and metrics of the rows whose first metric is finite, float64 [1 + number of metrics, N]."""
     names = (counter, *metrics)
     table = np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=np.float64)
     table = table.reshape(-1, len(names))  # no rows: [0, names]
@@ -49,7 +49,7 @@ def series(rows: list[Row], counter: str, *metrics: str) -> np.ndarray:
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of the last `window` values at each place, of fewer at the start: [N] -> [N]."""
+    """Mean of the last `window` values at each place, or of as many as there are at the start: [N] -> [N]."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     stops = np.arange(1, len(values) + 1)
     starts = np.maximum(stops - window, 0)
@@ -82,7 +82,7 @@ def returns_figure(rows: list[Row]) -> "Figure | None":
 
 
 def panels_figure(rows: list[Row], group: str) -> "Figure | None":
-    """One panel for each metric of a group against the group's update counter, with that of `test_<group>` on top."""
+    """A panel per metric of a group against the group's update counter, with the metric of `test_<group>` on top."""
     from matplotlib.figure import Figure
 
     names = metric_names(rows, group)
@@ -92,7 +92,7 @@ def panels_figure(rows: list[Row], group: str) -> "Figure | None":
     lines = math.ceil(len(names) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.5 * lines), dpi=120, layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):  # the last line may have panels to spare
+    for axes, name in zip(panels, names, strict=False):  # the last line may have unused panels
         draw_metric(axes, rows, group, name)
     for axes in panels[len(names) :]:
         axes.remove()
@@ -100,13 +100,13 @@ def panels_figure(rows: list[Row], group: str) -> "Figure | None":
 
 
 def metric_names(rows: list[Row], group: str) -> list[str]:
-    """Names of a group's metrics, without the group, in the order in which the run wrote them first."""
+    """Names of a group's metrics, without the group, in the order in which they first appear."""
     names = (key.removeprefix(f"{group}/") for row in rows for key in row if key.startswith(f"{group}/"))
     return list(dict.fromkeys(names))
 
 
 def draw_metric(axes: "Axes", rows: list[Row], group: str, name: str) -> None:
-    """The train curve of a metric, and the test curve where there is one."""
+    """The train curve of a metric, and the test curve if there is one."""
     counter = f"{group}_updates"
     train = series(rows, counter, f"{group}/{name}")
     test = series(rows, counter, f"test_{group}/{name}")
@@ -119,7 +119,7 @@ def draw_metric(axes: "Axes", rows: list[Row], group: str, name: str) -> None:
 
 
 def finish_axes(axes: "Axes", title: str, x_label: str, y_label: str) -> None:
-    """Labels, a light grid behind the curves, no box, and counts written as 20k."""
+    """Adds labels and a light grid behind the curves, removes the box, and writes counts like 20k."""
     from matplotlib.ticker import EngFormatter
 
     axes.set_title(title, loc="left", fontsize="medium")

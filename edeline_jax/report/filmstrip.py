@@ -1,7 +1,7 @@
 """Films of the world model beside the real game, as one picture (filmstrip) or as an animation (GIF).
 
-A film is uint8 [T, H, W, 3]. Its first `num_context` frames are real ones that the world model was given. Steps are
-numbered from the first imagined frame, 1, so that the newest context frame is 0.
+A film is uint8 [T, H, W, 3]. Its first `num_context` frames are the real ones that the world model was given. The first
+imagined frame is step 1, so the newest context frame is step 0.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,7 @@ FAINT = "#999999"
 
 
 class Layout(NamedTuple):
-    """Where the frames of a filmstrip lie."""
+    """The positions of the frames in a filmstrip."""
 
     width: int  # px, of an enlarged frame
     height: int
@@ -52,8 +52,8 @@ def draw_filmstrip(
 ) -> None:
     """Writes a PNG with the real, the imagined and the difference film under each other.
 
-    Frames are enlarged `scale` times (default: to about 128 px) with nearest neighbour. The absolute difference is
-    left out where the frames are context.
+    Frames are enlarged `scale` times (default: to about 128 px) with nearest neighbour. Context frames have no
+    difference.
     """
     real, imagined = checked(real, imagined)
     num_steps, height, width, _ = real.shape
@@ -72,7 +72,7 @@ def draw_filmstrip(
 
 
 def draw_head(draw: "ImageDraw.ImageDraw", layout: Layout, num_steps: int) -> None:
-    """Names the context and the imagined columns, with a bracket over each, and numbers the steps."""
+    """Writes "context" and "imagined steps" over their columns, with a line under each, and numbers the steps."""
     spans = {"context": (0, layout.num_context), "imagined steps": (layout.num_context, num_steps)}
     for name, (start, stop) in spans.items():
         if start == stop:
@@ -94,7 +94,7 @@ def draw_gif(real: np.ndarray, imagined: np.ndarray, path: Path, fps: float = 8,
 
 
 def gif_frame(real: np.ndarray, imagined: np.ndarray, caption: str) -> "Image.Image":
-    """Two frames, uint8 [H, W, 3], under their names and over a caption, reduced to 256 colours."""
+    """Two frames, uint8 [H, W, 3], with their names above and a caption below, reduced to 256 colours."""
     from PIL import Image
 
     scale = whole_scale(real.shape[0], GIF_FRAME_HEIGHT)
@@ -109,13 +109,13 @@ def gif_frame(real: np.ndarray, imagined: np.ndarray, caption: str) -> "Image.Im
 
 
 def gif_caption(step: int, num_context: int) -> str:
-    """What the frame at position `step` of the film is."""
+    """The caption of the frame at position `step` of the film: its kind and number."""
     kind = "context" if step < num_context else "imagined step"
     return f"{kind} {step_number(step, num_context)}"
 
 
 def checked(real: np.ndarray, imagined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both films as NumPy arrays, uint8 [T, H, W, 3] of one shape."""
+    """Both films as NumPy arrays; raises ValueError unless they are uint8 [T, H, W, 3] of the same shape."""
     real, imagined = np.asarray(real), np.asarray(imagined)
     for film in (real, imagined):
         if film.dtype != np.uint8 or film.ndim != 4 or film.shape[-1] != 3 or film.shape != real.shape:
@@ -124,7 +124,7 @@ def checked(real: np.ndarray, imagined: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def whole_scale(size: int, wanted: int) -> int:
-    """The whole factor that brings `size` nearest to `wanted` px."""
+    """The integer factor, at least 1, that brings `size` nearest to `wanted` px."""
     return max(1, round(wanted / size))
 
 
@@ -136,7 +136,7 @@ def enlarge(frame: np.ndarray, scale: int) -> "Image.Image":
 
 
 def blank(width: int, height: int) -> "tuple[Image.Image, ImageDraw.ImageDraw]":
-    """A white picture in px and the pen that writes on it."""
+    """A white picture of this size in px, and the object that draws on it."""
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.new("RGB", (width, height), "white")
@@ -146,5 +146,5 @@ def blank(width: int, height: int) -> "tuple[Image.Image, ImageDraw.ImageDraw]":
 
 
 def step_number(step: int, num_context: int) -> int:
-    """Imagined steps up to the frame at position `step` of the film; the newest context frame is 0."""
+    """The number of the frame at position `step` of the film: 1 for the first imagined, 0 for the newest context."""
     return step - num_context + 1

@@ -1,8 +1,8 @@
-"""Many runs as one table: games x seeds, and the scores over all games.
+"""Summarises many runs in one table: scores per game over seeds, and scores over all games.
 
-Over games: mean and median of the games' mean human-normalised scores, and the interquartile mean, which is the mean of
-what is left of all runs of all games without the lowest and the highest quarter (Agarwal et al., *Deep Reinforcement
-Learning at the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished runs count.
+Over games: mean and median of the games' mean human-normalised scores, and the interquartile mean, which is the mean
+over all runs of all games without the lowest and the highest quarter (Agarwal et al., *Deep Reinforcement Learning at
+the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished runs count.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from edeline_jax.report.runs import RunRecord
 
 
 class GameScores(NamedTuple):
-    """The runs of one game. A figure is None where there are too few finished runs for it."""
+    """The runs of one game. A figure is None if there are too few finished runs for it."""
 
     num_finished: int
     num_runs: int
@@ -35,7 +35,7 @@ class Overall(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """What a set of runs came to."""
+    """The scores of a set of runs."""
 
     games: dict[str, GameScores]
     overall: Overall | None  # None: no run of an Atari game is finished
@@ -43,7 +43,7 @@ class Grid(NamedTuple):
 
 
 def summarize(runs: list[RunRecord]) -> Grid:
-    """Figures per game and over games."""
+    """Computes the scores per game and over games."""
     games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
     return Grid(games, _overall(runs), [run for run in runs if not run.finished])
 
@@ -56,7 +56,7 @@ def interquartile_mean(scores: Iterable[float]) -> float:
 
 
 def table(grid: Grid) -> str:
-    """The figures for people to read."""
+    """The scores as a text table."""
     head = f"{'game':<16} {'finished':>8} {'return':>10} {'std':>9} {'human-normalised':>17}"
     lines = [head, *(_line(game, scores) for game, scores in grid.games.items())]
     if grid.overall is not None:
@@ -71,7 +71,7 @@ def table(grid: Grid) -> str:
 
 
 def to_json(grid: Grid) -> dict[str, Any]:
-    """The same figures as nested dicts."""
+    """The scores as nested dicts."""
     return {
         "games": {game: scores._asdict() for game, scores in grid.games.items()},
         "overall": None if grid.overall is None else grid.overall._asdict(),

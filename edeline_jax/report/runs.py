@@ -1,4 +1,4 @@
-"""Runs on the disk: where they are, how far they are, and the lines of their metrics files."""
+"""Finds runs on the disk; reads their progress, scores and metrics files."""
 
 import contextlib
 import json
@@ -17,26 +17,26 @@ from edeline_jax.workdir.folder import RunFolder
 
 Row = dict[str, float]
 _LOG = logging.getLogger(__name__)
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # what reading damaged or foreign JSON raises
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # raised by damaged or unexpected JSON
 
 
 class RunRecord(NamedTuple):
-    """A run's folder, and how far it is."""
+    """A run's folder, progress and score."""
 
     folder: Path
     game: str  # NO_ENV: it was not tested in a game
     seed: int
     finished: bool
-    score: float | None  # mean return of its last test; None where there was none yet
+    score: float | None  # mean return of its last test; None if there was none yet
     epoch: int
     env_steps: int
 
 
 def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[RunRecord]:
-    """All runs in and below `folders`, each once, in the order of game, seed and path.
+    """All runs in and below `folders`, each once, sorted by game, seed and path.
 
     Args:
-      warn: is told, in a line each, which files cannot be used; the search goes on.
+      warn: called with one line for each file that cannot be used; the search continues.
     """
     paths = {str(absolute(path)): path for folder in folders for path in _folders_with_config(folder)}
     runs = [_read_run(path, warn) for path in paths.values()]
@@ -47,14 +47,14 @@ def _folders_with_config(folder: Path) -> Iterator[Path]:
     try:
         children = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError:
-        return  # not ours to read
+        return  # no permission
     names = {child.name for child in children}
     run = RunFolder(folder)
     if run.config.name in names:
         yield folder
-    if not names >= {run.config.name, run.metrics.name}:  # a run holds no runs, but many files
+    if not names >= {run.config.name, run.metrics.name}:  # a run contains no other runs, but many files
         for child in children:
-            if not os.path.islink(child):  # it may lead in a circle
+            if not os.path.islink(child):  # a link may lead in a circle
                 yield from _folders_with_config(child)
 
 
@@ -76,7 +76,7 @@ def _read_run(folder: Path, warn: Callable[[str], None]) -> RunRecord | None:
 
 
 def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[float | None, int, int] | None:
-    """Score, epoch and steps at the end; None where the run has not come to it."""
+    """Score, epoch and steps at the end of a run; None if it has not finished."""
     try:
         summary = json.loads(path.read_text())
         score = None if game == NO_ENV else _finite(summary["return_mean"])
@@ -90,7 +90,7 @@ def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[f
 
 
 def _lines_or_none(path: Path, warn: Callable[[str], None]) -> list[Row]:
-    """The lines of a metrics file; none, and a word about it, if it cannot be used."""
+    """The lines of a metrics file; empty if it is missing, or with a warning if it cannot be read."""
     try:
         lines = read_lines(path)
         if lines and _newest(lines, "epoch", "env_steps") is None:
@@ -104,7 +104,7 @@ def _lines_or_none(path: Path, warn: Callable[[str], None]) -> list[Row]:
 
 
 def _newest(rows: list[dict], *names: str) -> tuple[float, ...] | None:
-    """Values of the newest row that has all of them."""
+    """The values of the newest row that has all the names."""
     for row in reversed(rows):
         with contextlib.suppress(*UNUSABLE):
             return tuple(_finite(row[name]) for name in names)
@@ -118,12 +118,12 @@ def _finite(value: Any) -> float:
 
 
 def read_lines(path: Path) -> list[Row]:
-    """The lines of a metrics file as they were written; what is no line of ours is left out with a warning."""
+    """The lines of a metrics file as they were written; lines that are not JSON objects are skipped with a warning."""
     lines = []
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         try:
             line = json.loads(text)
-        except (ValueError, RecursionError):  # a killed run cuts the line that it is writing
+        except (ValueError, RecursionError):  # a killed run leaves its last line incomplete
             line = None
         if isinstance(line, dict):
             lines.append(line)
@@ -133,9 +133,9 @@ def read_lines(path: Path) -> list[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The lines of a metrics file in the order of their counters.
+    """The lines of a metrics file, ordered by their counters.
 
-    Lines of equal counters are merged; a resumed run replaces what it repeats.
+    Lines with equal counters are merged; lines that a resumed run wrote again replace the earlier ones.
     """
     rows: list[Row] = []
     for row in read_lines(path):
@@ -149,5 +149,5 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def counters(row: Row) -> tuple[float, ...]:
-    """What orders the lines of a run: epoch, then updates."""
+    """The sort key of a run's lines: epoch, then updates."""
     return row["epoch"], row["world_model_updates"], row["actor_critic_updates"]

@@ -1,1 +1,1 @@
-"""Training: state, optimizers, update programs, collection, evaluation, the loop, and what a run leaves on disk."""
+"""Training: the start, the loop and the end of a run."""

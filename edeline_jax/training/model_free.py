@@ -1,4 +1,4 @@
-"""The actor-critic without a world model: the same rollout and loss, in real environments."""
+"""Trains the actor-critic without a world model: the same rollout and loss, in real environments."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -31,20 +31,21 @@ Update = Callable[[Learner, Trajectory, LSTMState], tuple[Learner, Metrics]]
 class ModelFreeProgram:
     """Trains the actor-critic on real steps; see `learning.programs.Program`.
 
-    The environments begin with the first update of this start, which compiles what it needs.
+    The environments are created by the first call of `run`; its first update also compiles.
     """
 
     is_compiled = True
 
     def __init__(self, agent: Agent, config: Config, mesh: Mesh):
-        self._agent, self._config = agent, config
+        self._agent = agent
+        self._config = config
         self._update = build_update(agent, config, mesh)
         self._env: RealEnvironment | None = None
         self.pace = Pace()
         self.env_steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs
 
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
-        """The replay is not used."""
+        """See `Program`; the replay is not used."""
         if self._env is None:
             env_steps = int(state.actor_critic.updates) * self.env_steps_per_update
             self._env = RealEnvironment(make_training_env(self._config, env_steps), self._agent)
@@ -55,12 +56,15 @@ class ModelFreeProgram:
             yield dispatch
 
     def _dispatch(self, state: TrainState, num_updates: int) -> Dispatch:
-        begin, learner, every = time.perf_counter(), state.actor_critic, []
+        begin = time.perf_counter()
+        learner = state.actor_critic
         key = local(state.key)
+        every = []
         while len(every) < num_updates and not (every and not_finite(every[-1])):
             learner, metrics = train_model_free(learner, self._env, key, self._update, self._agent, self._config)
             every.append(jax.device_get(metrics))
-        seconds, games = time.perf_counter() - begin, self._env.games
+        seconds = time.perf_counter() - begin
+        games = self._env.games
         self._env.games = []
         self.pace.count(seconds, len(every))
         means = jax.tree.map(lambda *values: np.mean(values), *every)
@@ -70,21 +74,24 @@ class ModelFreeProgram:
 def train_model_free(
     learner: Learner, env: RealEnvironment, key: jax.Array, update: Update, agent: Agent, config: Config
 ) -> tuple[Learner, Metrics]:
-    """One update from `backup_every` real steps in the environments of all processes.
+    """One update on `backup_every` real steps in the environments of all processes.
 
-    Draws come from `fold_in(key, updates)`, each process's own from its number; `update` is of `build_update`.
+    Draws come from `key` with the update's number and the process's index folded in. `update`: see `build_update`.
     """
     key = jax.random.fold_in(jax.random.fold_in(key, int(learner.updates)), jax.process_index())
-    T, shape = config.actor_critic.loss.backup_every, (env.num_envs, agent.actor_critic.num_actions)
+    T = config.actor_critic.loss.backup_every
+    shape = (env.num_envs, agent.actor_critic.num_actions)
     draws = PolicyDraws(jax.random.gumbel(key, (T, *shape)), np.zeros(T))
-    params, begin = local(learner.params), env.rollout
+    params = local(learner.params)
+    begin = env.rollout
     env.rollout, trajectory = rollout(params, agent.actor_critic, env.step, begin, draws, scan=host_scan)
     return update(learner, trajectory, begin.lstm)
 
 
 def build_update(agent: Agent, config: Config, mesh: Mesh) -> Update:
-    """The update over the mesh, whose devices share the environments of their processes."""
-    setup, specs = Setup(agent, config, AXIS), (P(), P(None, AXIS), P(AXIS))
+    """The update over the mesh; each process's environments are split over its devices."""
+    setup = Setup(agent, config, AXIS)
+    specs = (P(), P(None, AXIS), P(AXIS))
 
     def per_device(learner: Learner, trajectory: Trajectory, lstm: LSTMState) -> tuple[Learner, Metrics]:
         grads, metrics = setup.total(actor_critic_gradients(learner.params, trajectory, lstm, setup))

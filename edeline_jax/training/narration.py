@@ -1,4 +1,4 @@
-"""What a run says of itself."""
+"""The lines that a run prints."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,7 +14,7 @@ from edeline_jax.workdir.progress import Progress, updates_in_epoch
 
 
 def introduction(config: Config, workdir: Path, mesh: Mesh, params: Params, replay: Replay) -> Iterator[str]:
-    """What runs, on what."""
+    """The first lines of a run: environment, devices, network sizes, replay size."""
     devices = mesh.devices.ravel()
     sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
     replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
@@ -26,7 +26,7 @@ def introduction(config: Config, workdir: Path, mesh: Mesh, params: Params, repl
 
 
 def epoch_line(progress: Progress, updates: tuple[int, int], seconds_left: float) -> str:
-    """One line at the end of an epoch."""
+    """The line at the end of an epoch."""
     return (
         f"epoch {progress.epoch}: {progress.env_steps} steps, updates {updates[0]} + {updates[1]}, "
         f"{_clock(progress.wall_time)} so far, about {_clock(seconds_left)} left"
@@ -34,13 +34,13 @@ def epoch_line(progress: Progress, updates: tuple[int, int], seconds_left: float
 
 
 def resumption(progress: Progress, updates: tuple[int, int]) -> str:
-    """Where a resumed run goes on."""
+    """The line that says where a resumed run continues."""
     place = "in" if progress.epoch_is_open else "after"
     return f"resumed {place} epoch {progress.epoch}, {progress.env_steps} steps, updates {updates}"
 
 
 def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[str, float]) -> str:
-    """What a test came to: statistics of its games, and the world model's losses, if there is one."""
+    """The line about a test: statistics of its games, and the world model's pixel error if there is a world model."""
     line = f"test, epoch {progress.epoch}: return {games['return_mean']:.2f} ± {games['return_std']:.2f}"
     if not losses:
         return line
@@ -49,7 +49,7 @@ def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[st
 
 
 def seconds_left(config: Config, progress: Progress, seconds_per_update: Mapping[str, float]) -> float:
-    """The updates still to come at the given pace; collection and tests are not counted."""
+    """Seconds that the remaining updates take at the given pace; collection and tests are not counted."""
     steps_left = max(0, config.collection.num_steps_total - progress.env_steps)
     if config.training.model_free:
         steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs

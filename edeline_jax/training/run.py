@@ -35,15 +35,17 @@ PROFILED_UPDATES = 3
 class Run:
     """One run in one folder.
 
-    `state`, `replay` and `progress` are all that changes; checkpoints hold the first and the last, the journal the
-    second.
+    Only `state`, `replay` and `progress` change. Checkpoints hold state and progress, the journal holds the replay.
     """
 
     def __init__(self, config: Config, workdir: Workdir, interruption: Interruption, say: Say, profiles: bool = False):
-        """`profiles`: leave a trace of a few updates of each network in the folder."""
-        self.config, self.folder, self.say = config, workdir.folder, say
+        """`profiles`: write a profiler trace of a few updates of each network into the folder."""
+        self.config = config
+        self.folder = workdir.folder
+        self.say = say
         self._check_lock = workdir.check_lock
-        self._interruption, self._profiles = interruption, profiles
+        self._interruption = interruption
+        self._profiles = profiles
         self.mesh = make_mesh()
         state_key, collect_key, test_key = jax.random.split(jax.random.key(config.seed), 3)
         dataset = open_static_dataset(config, self.mesh.size) if config.collection.path_to_static_dataset else None
@@ -55,7 +57,8 @@ class Run:
         self._tester = Tester(config, self.agent, test_key)
         self._saved = self._place if self.resumed else None
         self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
-        self._since, self._watch = time.perf_counter(), Stopwatch()
+        self._since = time.perf_counter()
+        self._watch = Stopwatch()
 
     def _build_programs(self) -> dict[str, Program]:
         if self.config.training.model_free:
@@ -63,7 +66,7 @@ class Run:
         return build_programs(self.agent, self.config, self.mesh)
 
     def introduce(self) -> None:
-        """Says what runs, on what, and where from."""
+        """Prints what runs, on which devices, and where a resumed run continues."""
         for line in introduction(self.config, self.folder.path, self.mesh, self.state.params, self.replay):
             self.say(line)
         if self.resumed:
@@ -71,7 +74,7 @@ class Run:
 
     @property
     def updates(self) -> tuple[int, int]:
-        """Updates done so far of world model and actor-critic."""
+        """The updates done so far of world model and actor-critic."""
         return int(self.state.world_model.updates), int(self.state.actor_critic.updates)
 
     @property
@@ -79,10 +82,10 @@ class Run:
         return self.progress._replace(wall_time=0.0), self.updates
 
     def train(self) -> None:
-        """Runs epochs until the schedule is through; none if the config only wants an evaluation.
+        """Runs epochs until the schedule is finished; none if the config only asks for an evaluation.
 
         Raises:
-          Interrupted: somebody asked the run to end; `save` keeps what was done.
+          Interrupted: the run was asked to end; `save` keeps what was done.
           NotFiniteError: a loss or gradient became NaN or infinite; the last checkpoint stays the newest.
         """
         while self.config.training.should and not self.progress.schedule_is_through(self.config):
@@ -98,7 +101,7 @@ class Run:
                 self._collect()
         for network in self.programs:
             self._train(network)
-        with self._watch.phase("save"):  # of the epoch before: at most one finished epoch is not on the disk
+        with self._watch.phase("save"):  # the last epoch's save: at most one finished epoch is not on the disk
             self.checkpoints.wait()
         paces = {name: program.pace.seconds_per_update for name, program in self.programs.items()}
         self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, paces)))
@@ -113,14 +116,15 @@ class Run:
         self._write("seconds", self._watch.lap())
 
     def _save_what_is_due(self) -> None:
-        c, last = self.config.checkpointing, self.progress.schedule_is_through(self.config)
+        c = self.config.checkpointing
+        last = self.progress.schedule_is_through(self.config)
         if self.progress.epoch % c.save_agent_every == 0 or last:
             self.checkpoints.save_agent(self.state.params, self.progress.epoch)
         if self.progress.epoch % c.save_state_every == 0 or last:
             self.save()
 
     def save(self) -> None:
-        """Begins to save the full state, unless nothing has changed since the last time."""
+        """Begins to save the full state, unless it has not changed since the last save."""
         if self._place != self._saved:
             self._check_lock()
             self._advance()
@@ -128,13 +132,16 @@ class Run:
             self._saved = self._place
 
     def _breathe(self) -> None:
-        """Between two dispatches: ends the run if somebody asked any of its processes for it."""
+        """Called between dispatches; raises Interrupted if any process of the run was asked to end."""
         if cluster.any_process(self._interruption.requested) or self.checkpoints.reached_preemption():
             raise Interrupted
 
     def _collect(self) -> None:
-        c, keeper, begin = self.config.collection, self._collector.keeper, self.progress.env_steps
-        params, games = local(self.state.actor_critic.params), []
+        c = self.config.collection
+        keeper = self._collector.keeper
+        begin = self.progress.env_steps
+        params = local(self.state.actor_critic.params)
+        games = []
 
         def target() -> int:
             return self.progress.collection_target(self.config, keeper.minority_rewards)
@@ -150,7 +157,8 @@ class Run:
         self._write_games(games)
 
     def _train(self, network: str) -> None:
-        left, program = self._updates_left(network), self.programs[network]
+        program = self.programs[network]
+        left = self._updates_left(network)
         if left <= 0:
             return
         self._compile(network)
@@ -178,8 +186,9 @@ class Run:
         return getattr(self.progress, f"{network}_target") - int(getattr(self.state, network).updates)
 
     def _update(self, network: str, num_updates: int, bar: tqdm) -> list[Game]:
-        """Returns the games that ended in real environments meanwhile."""
-        program, games = self.programs[network], []
+        """Runs updates of a network; returns the games that ended in real environments meanwhile."""
+        program = self.programs[network]
+        games = []
         for dispatch in program.run(self.state, self.replay, num_updates):
             self.state = dispatch.state
             games += dispatch.games
@@ -195,13 +204,13 @@ class Run:
         return games
 
     def test(self, num_games: int) -> Evaluation | None:
-        """Plays test games, writes their statistics and the world model's losses on them, and returns them.
+        """Plays test games; writes and returns their statistics and the world model's losses on them.
 
         Returns None if the config has no environment to play in.
         """
         if not self.config.has_env:
             return None
-        # processes play at a pace of their own, so only a run of one can stop in the middle of a test
+        # processes do not test in lockstep, so only a single-process run can stop in the middle of a test
         between = self._breathe if jax.process_count() == 1 else lambda: None
         result = self._tester.test(local(self.state.params), self.progress, num_games, between)
         statistics = summarize_games(result.games)
@@ -211,7 +220,7 @@ class Run:
         return result
 
     def close(self) -> None:
-        """Waits for what is being saved, and ends logging."""
+        """Waits for running saves and closes the log."""
         self.checkpoints.close()
         if self._log is not None:
             self._log.close()
@@ -226,12 +235,12 @@ class Run:
             self._log.write(self.progress, self.updates, group, values)
 
     def _write_games(self, games: Iterable[Game]) -> None:
-        """Statistics of what the environments of all processes finished in this epoch."""
+        """Writes statistics of the games that ended in this epoch in the environments of all processes."""
         rows = cluster.gather_rows(np.array(list(games)).reshape(-1, len(Game._fields)))
         self._write("collect", summarize_games([Game(*row) for row in rows.tolist()]))
 
     def _bar(self, description: str, total: int, unit: str) -> tqdm:
-        hidden = None if cluster.is_main() else True  # None: if the output is no terminal
+        hidden = None if cluster.is_main() else True  # None: tqdm hides the bar unless the output is a terminal
         return tqdm(
             total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=hidden
         )

@@ -1,13 +1,13 @@
 """The start of a run, first or resumed.
 
-Its order:
-  1. mesh, networks and abstract state from the config alone; what cannot fit into memory is refused;
-  2. the newest readable checkpoint into that abstract state; without one a fresh state, with the weights that
-     `initialization` names;
-  3. the replay: from the journal up to where the checkpoint stands, or from the static dataset;
-  4. environments, as soon as they are needed; they always begin with new games: the episodes that were open are cut
-     off where they stand;
-  5. the epoch that was open goes on where it stood, then the others follow.
+The order:
+  1. build mesh, networks and abstract state from the config alone; refuse sizes that cannot fit into memory;
+  2. restore the newest readable checkpoint into that abstract state; if there is none, initialise a fresh state with
+     the weights that `initialization` names;
+  3. fill the replay: from the journal up to the checkpoint's position, or from the static dataset;
+  4. create environments when they are first needed; they always begin with new games, so episodes that were open at
+     the checkpoint are cut off there;
+  5. continue the open epoch where it stopped, then run the others.
 """
 
 import functools
@@ -34,7 +34,7 @@ from edeline_jax.workdir.progress import Progress
 
 
 class Start(NamedTuple):
-    """Where a run begins, and what keeps it from now on."""
+    """The state in which a run begins, and the objects that save it."""
 
     state: TrainState
     replay: Replay
@@ -47,7 +47,7 @@ class Start(NamedTuple):
 def start(
     agent: Agent, config: Config, mesh: Mesh, folder: RunFolder, dataset: Dataset | None, key: jax.Array
 ) -> Start:
-    """Steps 1 to 3; the key is of fresh weights.
+    """Does steps 1 to 3; `key` initialises fresh weights.
 
     Raises:
       ConfigError: the state or the replay is too large, or the checkpoint belongs to another config.

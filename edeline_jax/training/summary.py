@@ -1,4 +1,4 @@
-"""The end of a run: its last test, its pictures, and one file that says how it went."""
+"""The end of a run: the last test, the pictures, and the summary file."""
 
 import json
 from typing import Any
@@ -23,7 +23,11 @@ from edeline_jax.workdir.progress import Progress
 
 
 def is_finished(workdir: Path, config: Config) -> bool:
-    """Whether the folder holds a run that has nothing left to do under this config (which may be longer by now)."""
+    """Whether the folder holds a run with nothing left to do under this config, whose schedule may have been extended.
+
+    Raises:
+      UserError: there is a summary, but it cannot be read.
+    """
     path = RunFolder(workdir).summary
     if not path.exists():
         return False
@@ -38,7 +42,7 @@ def finish(run: Run) -> None:
     """Plays the last test, draws the report, and writes the summary, which marks the run as finished."""
     test = run.test(run.config.evaluation.num_final_episodes)
     summary = summarize(run, test)
-    run.checkpoints.wait()  # only what is on the disk makes a run finished
+    run.checkpoints.wait()  # the summary marks the run as finished, so its last save must be on the disk
     if not cluster.is_main():
         return
     pictures = draw_report(run, test)
@@ -54,7 +58,7 @@ def finish(run: Run) -> None:
 
 
 def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
-    """What the run came to."""
+    """The run's final scores and counters."""
     updates = dict(zip(("world_model_updates", "actor_critic_updates"), run.updates, strict=True))
     statistics = {} if test is None else summarize_games(test.games)
     summary = {"id": run.config.env.id, "seed": run.config.seed, **updates, **statistics}
@@ -64,9 +68,9 @@ def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
 
 
 def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
-    """Curves, and unless there is no world model a filmstrip and a GIF; returns their paths.
+    """Draws curves and, if there is a world model, a filmstrip and a GIF; returns their paths.
 
-    Without test games the films begin in the dataset that was trained on.
+    Without test games the films show the training replay.
     """
     folder = run.folder.report
     folder.mkdir(exist_ok=True)
