@@ -1,1 +1,1 @@
-"""Measurements and pictures that RESULTS.md quotes."""
+"""Programs that make the measurements and pictures in RESULTS.md."""

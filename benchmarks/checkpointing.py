@@ -1,4 +1,4 @@
-"""What saving costs at paper size with 100,000 steps in the replay: seconds and bytes per epoch, and of a resume.
+"""Measures the cost of saving and resuming at paper size with 100,000 steps in the replay: seconds and bytes.
 
     python -m benchmarks.checkpointing FOLDER
 
@@ -30,19 +30,21 @@ STEPS_PER_EPOCH, CHUNKS, SAVES = 100, 1000, 5
 
 
 def noisy(state: TrainState) -> TrainState:
-    """As after some training: fresh optimizer moments are zeros, which take no space on the disk."""
+    """The state with noise, as after some training: fresh optimizer moments are zeros, which compress to nothing."""
     rng = np.random.default_rng(0)
     rest = state._replace(key=None)
     return jax.tree.map(lambda x: x + rng.normal(size=x.shape).astype(x.dtype), rest)._replace(key=state.key)
 
 
 def size(folder: Path) -> float:
-    """MB of the files below a folder."""
+    """Total size of the files below a folder, in MB."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def main() -> None:
-    folder, config, mesh = Path(sys.argv[1]), pour(get_config("breakout")), make_mesh()
+    folder = Path(sys.argv[1])
+    config = pour(get_config("breakout"))
+    mesh = make_mesh()
     journal = Journal(folder / "replay", 1, (64, 64, 3))
     recorded = random_play(make_env(config.env, 1, 0, lives_end=True), 10 * STEPS_PER_EPOCH)
     parts = [jax.tree.map(lambda x, i=i: x[:, i * 100 : (i + 1) * 100], recorded) for i in range(10)]

@@ -1,4 +1,4 @@
-"""Times the gradients of one convolution, alone and inside of a loop: `python -m benchmarks.convolution`."""
+"""Times the gradients of one convolution, alone and inside a loop: `python -m benchmarks.convolution`."""
 
 import functools
 from collections.abc import Callable
@@ -14,12 +14,12 @@ REPEATS = 5
 
 
 def gradients(form: Callable, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Of the sum of squares of one convolution, with respect to input and kernel."""
+    """Gradients of the sum of squares of one convolution, with respect to input and kernel."""
     return jax.grad(lambda x, k: jnp.square(form(x, k, 1)).sum(), argnums=(0, 1))(x, kernel)
 
 
 def main() -> None:
-    """Prints milliseconds per pair of gradients."""
+    """Prints milliseconds per pair of gradients in a table."""
     print("| shape | form | alone, ms | in a loop, ms |\n|---|---|---|---|")
     for shape in SHAPES:
         keys = jax.random.split(jax.random.key(0))

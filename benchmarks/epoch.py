@@ -1,8 +1,8 @@
-"""Where the time of one epoch goes: `python -m benchmarks.epoch [--config=...] [--batch=4] [--updates=2]`.
+"""Measures how the time of one epoch is spent: `python -m benchmarks.epoch [--config=...] [--batch=4] [--updates=2]`.
 
-The real loop, in a folder that is deleted: a first epoch to compile and warm up, then a measured one. With `updates`
-smaller than the config's, the measured epoch makes that many of each network, and the last column says what share each
-phase has once the updates count as often as the config has them; the other phases do not depend on their number.
+Runs the real loop in a temporary folder: a first epoch to compile and warm up, then a measured one. If `updates` is
+smaller than the config's number, the measured epoch runs that many updates of each network, and the last column scales
+their time up to the config's number; the other phases do not depend on it.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ NETWORKS = ("world_model", "actor_critic")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints seconds and shares of the second epoch."""
+    """Prints the seconds and share of each phase of the second epoch."""
     del argv
     config = pour(CONFIG.value)
     paper = resized(config, BATCH.value, config.agent.compute_dtype)
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def two_epochs(config: Config) -> Config:
-    """The config with a first epoch like the others, and nothing after the second."""
+    """The config with two equal epochs, no final epochs and no tests between."""
     c = config.collection
     first = dataclasses.replace(c.first_epoch, min=c.steps_per_epoch, max=c.steps_per_epoch)
     collection = dataclasses.replace(c, first_epoch=first, num_steps_total=2 * c.steps_per_epoch)

@@ -1,9 +1,9 @@
-"""XLA's count of the operations in an update.
+"""XLA's count of the floating-point operations in an update.
 
-XLA counts the body of a loop once, so what runs in loops is counted apart and multiplied by how often it runs, and
-gradients are counted for a batch of one, which the image encoder takes in one part. Everything is lowered, not
-compiled, and for an accelerator, where every convolution is XLA's own: this counts what the mathematics asks for,
-whatever form the CPU computes it in.
+XLA counts the body of a loop once, so the parts that run in loops are counted separately and multiplied by the number
+of iterations, and gradients are counted for a batch of one, which the image encoder takes in one part. Programs are
+lowered but not compiled, and for TPUs, where every convolution is XLA's own: the count does not depend on the
+written-out gradients that the CPU uses.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def count(function: Callable, *shapes: Any) -> float:
 def update_flops(agent: Agent, config: Config) -> dict[str, float]:
     """FLOPs of one world-model update, one actor-critic update, and one imagined step of all environments.
 
-    Restarts and their burn-ins happen at random and are not counted; the optimizer is, with the gradients, negligible.
+    Restarts and their burn-ins happen at random and are not counted; nor is the optimizer, which is negligible.
     """
     params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
     step = imagined_step_flops(agent, config, params["world_model"])
@@ -53,8 +53,9 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
 
 def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
-    """Loss and gradients on one batch."""
-    B, T, frame = 1, config.segment_length, config.frame_shape
+    """FLOPs of loss and gradients on one batch."""
+    B, T = 1, config.segment_length
+    frame = config.frame_shape
     batch = Segment(
         _floats(B, T, *frame), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
     )
@@ -71,8 +72,9 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
 
 
 def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
-    """Memory, heads, and the denoiser as often as the sampler calls it."""
-    model, sampler = agent.world_model, config.world_model_env.diffusion_sampler
+    """FLOPs of the memory, the heads, and all of the sampler's calls of the denoiser."""
+    model = agent.world_model
+    sampler = config.world_model_env.diffusion_sampler
     B, L, frame = config.actor_critic.training.batch_size, config.context, config.frame_shape
     h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
     caches = jax.eval_shape(lambda: model.init_cache(B))
@@ -97,7 +99,7 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
 
 
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
-    """Loss and gradients on one stored trajectory without restarts; the recurrent part, a loop, is counted per step."""
+    """FLOPs of loss and gradients on a trajectory without restarts; the recurrent part, a loop, is counted per step."""
     network, c, frame = agent.actor_critic, config.actor_critic, config.frame_shape
     T, B = c.loss.backup_every, 1
     flags, scalars, lstm = _floats(T, B, dtype=bool), _floats(T, B), jax.eval_shape(lambda: network.init_state(B))

@@ -1,4 +1,4 @@
-"""What the HLO text of a compiled program says: what its devices send each other, and the TPU compiler's cycles."""
+"""Reads the HLO text of a compiled program: its collectives, and the cycles that the TPU compiler estimates."""
 
 import functools
 import math
@@ -13,17 +13,17 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
 class Collective(NamedTuple):
-    """One operation; `depth` is how many loops stand around it."""
+    """One collective operation; `depth` is the number of loops around it."""
 
     kind: str
     arrays: int
-    bytes: int  # of its result on one device; for an all-reduce that is what it adds up
+    bytes: int  # of its result on one device; for an all-reduce that is the size of the arrays it sums
     depth: int
-    op_name: str  # where in the program it comes from
+    op_name: str  # the part of the program that it comes from
 
 
 def collectives(text: str) -> list[Collective]:
-    """All of a module's, in the order of the text."""
+    """All collectives of a module, in the order of the text."""
     module = _computations(text)
     callers = {
         callee: (caller, role) for caller, lines in module.items() for line in lines for role, callee in _called(line)
@@ -48,10 +48,10 @@ def collectives(text: str) -> list[Collective]:
 
 
 def update_cycles(text: str) -> int:
-    """The TPU compiler's cycles of one turn of the outermost loop, or of the whole program if it has none.
+    """The TPU compiler's cycles of one iteration of the outermost loop, or of the whole program if it has none.
 
-    Loops inside are multiplied out where their condition compares with a constant, and count once where it does not; of
-    a conditional the cheapest branch counts, so restarts and their burn-ins are left out.
+    Inner loops are multiplied by their trip count if their condition compares with a constant, and count once if not.
+    Of a conditional the cheapest branch counts, so restarts and their burn-ins are left out.
     """
     module = _computations(text)
 
@@ -74,14 +74,15 @@ def update_cycles(text: str) -> int:
 
 
 def _turns(condition: list[str]) -> int:
-    """How often a loop runs that counts from 0, by its condition; 1 if that is not known."""
+    """The trip count of a loop that counts from 0, read from its condition; 1 if it is not known."""
     bounds = [bound for line in condition for bound in re.findall(r"s32\[\]\S* constant\((\d+)\)", line)]
     return int(bounds[0]) if len(bounds) == 1 else 1
 
 
 def _computations(text: str) -> dict[str, list[str]]:
     """The instructions of each computation, by its name."""
-    module, lines = {}, []
+    module = {}
+    lines = []
     for line in text.splitlines():
         if line.endswith("{") and not line.startswith(" "):
             lines = module[line.removeprefix("ENTRY ").split()[0].lstrip("%")] = []
@@ -91,10 +92,10 @@ def _computations(text: str) -> dict[str, list[str]]:
 
 
 def _called(line: str) -> list[tuple[str, str]]:
-    """(role, computation) of those that an instruction calls."""
+    """(role, name) of the computations that an instruction calls."""
     return [(role, name.lstrip("%")) for role, names in _CALLED.findall(line) for name in names.split(", ") if name]
 
 
 def _bytes(bits: str, dimensions: str) -> int:
-    """Of an array; `pred` has no number and takes a byte."""
+    """The size of an array in bytes; `pred` has no bit width and takes one byte per element."""
     return math.prod(map(int, dimensions.split(",") if dimensions else [])) * (int(bits) // 8 if bits else 1)

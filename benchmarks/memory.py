@@ -1,9 +1,9 @@
-"""Whether memory stays flat: a run of many short epochs with its resident size beside it.
+"""Checks for memory leaks: records the resident size of a run with many short epochs.
 
     python -m benchmarks.memory FOLDER [MINUTES]
 
 Every epoch collects, trains both networks and saves; every fifth one tests. Writes FOLDER/memory.tsv (seconds, resident
-MB, MB of the replay that were filled) and FOLDER/memory.png, and prints the growth after the first quarter.
+MB, MB of the replay filled so far) and FOLDER/memory.png, and prints the growth after the first quarter.
 """
 
 import signal
@@ -32,7 +32,7 @@ OVERRIDES = (
 
 
 def resident_megabytes(pid: int) -> float:
-    """VmRSS of a process (Linux)."""
+    """VmRSS of a process in MB (Linux); NaN if it is a zombie."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1e3
@@ -40,17 +40,21 @@ def resident_megabytes(pid: int) -> float:
 
 
 def filled_megabytes(workdir: Path) -> float:
-    """What the steps so far take in the replay."""
+    """The size of the steps so far in the replay, in MB."""
     path = RunFolder(workdir).metrics
     lines = read_lines(path) if path.exists() else []
     return lines[-1]["env_steps"] * BYTES_PER_STEP / 1e6 if lines else 0.0
 
 
 def sample(workdir: Path, minutes: float) -> np.ndarray:
-    """Runs for some minutes, then asks the run to end; float64 [N, 3]."""
+    """Runs for some minutes, then stops the run.
+
+    Returns samples of (seconds, resident MB, filled MB), float64 [N, 3].
+    """
     command = [sys.executable, "-m", "edeline_jax.train", "--config=configs/catch.py", f"--workdir={workdir / 'run'}"]
     process = subprocess.Popen([*command, *(f"--config.{key}" for key in OVERRIDES)], stdout=subprocess.DEVNULL)
-    begin, samples = time.monotonic(), []
+    begin = time.monotonic()
+    samples = []
     while process.poll() is None and time.monotonic() - begin < minutes * 60:
         samples.append((time.monotonic() - begin, resident_megabytes(process.pid), filled_megabytes(workdir / "run")))
         time.sleep(SECONDS_BETWEEN_SAMPLES)
@@ -61,7 +65,7 @@ def sample(workdir: Path, minutes: float) -> np.ndarray:
 
 
 def draw(samples: np.ndarray, path: Path) -> None:
-    """Resident size, and the same without the filled part of the replay."""
+    """Draws the resident size, with and without the filled part of the replay."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), dpi=120, layout="constrained")
@@ -76,7 +80,8 @@ def draw(samples: np.ndarray, path: Path) -> None:
 
 
 def main() -> None:
-    folder, minutes = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 31.0
+    folder = Path(sys.argv[1])
+    minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 31.0
     folder.mkdir(parents=True, exist_ok=True)
     samples = sample(folder, minutes)
     np.savetxt(folder / "memory.tsv", samples, fmt="%.1f", delimiter="\t")

@@ -1,8 +1,8 @@
-"""The denoiser's U-Net beside the same network in PyTorch's own layers: `python -m benchmarks.pytorch_unet`.
+"""Times the denoiser's U-Net against the same network in PyTorch's layers: `python -m benchmarks.pytorch_unet`.
 
-Forward and with gradients, at the paper's size, with the same weights; first both outputs are compared. Needs the extra
-`torch`. PyTorch runs eagerly, as the authors' program does, in its default layout (NCHW); ours runs as in an update
-program: compiled, inside a loop.
+Times forward alone and with gradients, at the paper's size and with the same weights, after comparing the outputs.
+Needs the extra `torch`. PyTorch runs eagerly, as the authors' program does, in its default layout (NCHW); ours runs as
+in an update program: compiled, inside a loop.
 """
 
 import statistics
@@ -30,7 +30,7 @@ PREFIX = "world_model.denoiser.inner_model.unet."
 
 
 class GroupNorm(nn.Module):
-    """With learned scale and bias."""
+    """Group norm with learned scale and bias."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -41,7 +41,7 @@ class GroupNorm(nn.Module):
 
 
 class AdaGroupNorm(nn.Module):
-    """Scale and shift from a condition vector."""
+    """Group norm with scale and shift from a condition vector."""
 
     def __init__(self, channels: int, cond: int):
         super().__init__()
@@ -54,11 +54,12 @@ class AdaGroupNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Over pixels, on top of the normalised input."""
+    """Attention over pixels, added to the normalised input."""
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm, self.heads = GroupNorm(channels), max(1, channels // 8)
+        self.norm = GroupNorm(channels)
+        self.heads = max(1, channels // 8)
         self.qkv_proj, self.out_proj = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -69,22 +70,20 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """To one vector: its value, on top of the normalised input."""
+    """Attention to one vector, which adds its value to the normalised input."""
 
     def __init__(self, channels: int, cond: int):
         super().__init__()
-        self.norm, self.v_proj, self.out_proj = (
-            GroupNorm(channels),
-            nn.Linear(cond, channels),
-            nn.Conv2d(channels, channels, 1),
-        )
+        self.norm = GroupNorm(channels)
+        self.v_proj = nn.Linear(cond, channels)
+        self.out_proj = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
         return self.norm(x) + self.out_proj(self.v_proj(cond)[:, :, None, None])
 
 
 class ResBlock(nn.Module):
-    """Two convolutions after adaptive norms."""
+    """Two convolutions after adaptive norms, with a residual and optional attention."""
 
     def __init__(self, channels: int, features: int, cond: int, attention: bool):
         super().__init__()
@@ -101,7 +100,7 @@ class ResBlock(nn.Module):
 
 
 class ResBlocks(nn.Module):
-    """A row of them, each with an optional skip to concatenate."""
+    """A sequence of residual blocks, each with an optional skip to concatenate."""
 
     def __init__(self, sizes: Sequence[tuple[int, int]], cond: int, attention: bool = False):
         super().__init__()
@@ -116,18 +115,19 @@ class ResBlocks(nn.Module):
 
 
 class Resample(nn.Module):
-    """A convolution that halves the resolution, or follows its doubling."""
+    """A convolution that halves the resolution (stride 2), or follows its doubling (stride 1)."""
 
     def __init__(self, channels: int, stride: int):
         super().__init__()
-        self.conv, self.doubles = nn.Conv2d(channels, channels, 3, stride, padding=1), stride == 1
+        self.conv = nn.Conv2d(channels, channels, 3, stride, padding=1)
+        self.doubles = stride == 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(nn.functional.interpolate(x, scale_factor=2.0) if self.doubles else x)
 
 
 class UNet(nn.Module):
-    """Levels of equal width, two blocks each: the paper's."""
+    """The paper's U-Net: levels of equal width, two blocks each."""
 
     def __init__(self, levels: int, C: int, cond: int):
         super().__init__()
@@ -150,7 +150,7 @@ class UNet(nn.Module):
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints milliseconds per call of both, and PyTorch's time over ours."""
+    """Prints milliseconds per call of both networks, and PyTorch's time divided by ours."""
     del argv
     config = pour(get_config("breakout"))
     inner = config.agent.denoiser.inner_model
@@ -189,7 +189,7 @@ def reference_calls(state_dict: dict[str, np.ndarray], x: np.ndarray, cond: np.n
 
 
 def our_calls(params: dict, x: np.ndarray, cond: np.ndarray) -> dict[str, Callable]:
-    """Ours, likewise; a timed call makes `LOOP` of them in one compiled loop."""
+    """Our network with these weights, likewise; a timed call runs it `LOOP` times in one compiled loop."""
     inner = pour(get_config("breakout")).agent.denoiser.inner_model
     net = OurUNet(inner.channels, inner.depths, inner.attn_depths)
 
@@ -200,7 +200,7 @@ def our_calls(params: dict, x: np.ndarray, cond: np.ndarray) -> dict[str, Callab
         def body(_: int, params: dict) -> dict:
             result = call(params)
             total = sum(leaf.sum() for leaf in jax.tree.leaves(result))
-            return jax.tree.map(lambda p: p + 1e-9 * total, params)  # so that no call can be left out
+            return jax.tree.map(lambda p: p + 1e-9 * total, params)  # so that XLA can remove no call
 
         looped = jax.jit(lambda params, n: jax.lax.fori_loop(0, n, body, params))
         return lambda: jax.block_until_ready(looped(params, LOOP))

@@ -12,7 +12,7 @@ from edeline_jax.workdir.folder import RunFolder
 
 
 def main(out: str, *runs: str) -> None:
-    """Test returns against actor-critic updates, one line per run folder."""
+    """Draws test returns against actor-critic updates, one line per run folder."""
     figure = Figure(figsize=(7, 4), layout="constrained", dpi=120)
     axes = figure.subplots()
     for run in runs:

@@ -1,14 +1,14 @@
-"""What several devices send each other in an update, what each of them computes, and how long the sending takes.
+"""Measures what several devices compute and send each other in an update, and how long the sending takes.
 
     JAX_PLATFORMS=cpu python -m benchmarks.scaling [--config=configs/atari.py:breakout] [--devices=1,2,4,8]
         [--batch_per_device=4] [--batch=32] [--timed_batch_per_device=1] [--repeats=3] [--json=FILE]
 
-The update programs are compiled for virtual devices of this CPU. Weak scaling keeps the batch of a device, strong
-scaling the global one. All figures are per device. "GFLOP" is what an update asks for, loops multiplied out
-(`benchmarks.flops`): the device's share of the batch, and the optimizer, which every device repeats; "efficiency" comes
-from it. What is "compiled" is XLA's account of the program, which counts the body of each loop once: one update, one
-imagined step, one network call of the sampler, one block of a kernel gradient. Virtual devices share the cores, so of
-the times only the shares mean something.
+The update programs are compiled for virtual devices of this CPU. Weak scaling keeps the batch per device fixed, strong
+scaling the global batch. All figures are per device. "GFLOP" is the work of an update with loops multiplied out
+(`benchmarks.flops`): the device's share of the batch, and the optimizer, which every device repeats; "efficiency" is
+computed from it. The "compiled" columns are XLA's own figures, which count the body of each loop once: one update, one
+imagined step, one network call of the sampler, one block of a kernel gradient. Virtual devices share the CPU's cores,
+so only ratios of times are meaningful.
 """
 
 import functools
@@ -52,18 +52,18 @@ JSON = flags.DEFINE_string("json", "", "File for the figures.")
 
 NETWORKS = "world_model", "actor_critic"
 NUM_ACTIONS = 4
-REPLAY_STEPS = 256  # per device, where updates are timed
+REPLAY_STEPS = 256  # per device, for timed updates
 REDUCTIONS = 20  # in one timed call
-COUNT_BYTES = 64  # a smaller collective adds up a count, not gradients
+COUNT_BYTES = 64  # smaller collectives sum counts, not gradients
 
 Row = dict[str, Any]
 
 
 class Analysis(NamedTuple):
-    """XLA's account of one compiled program, per device."""
+    """XLA's figures for one compiled program, per device."""
 
     flops: float  # of an update, loops multiplied out
-    compiled_flops: float  # of the compiled program, every loop's body once
+    compiled_flops: float  # of the compiled program, every loop body counted once
     bytes_accessed: float  # likewise
     temporaries: int  # bytes
     arguments: int  # bytes
@@ -71,7 +71,7 @@ class Analysis(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a table per question, and writes them as JSON."""
+    """Prints the tables, and writes them as JSON if asked to."""
     del argv
     counts = [int(count) for count in DEVICES.value]
     jax.config.update("jax_num_cpu_devices", max(counts))
@@ -94,7 +94,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def show(name: str, rows: list[Row]) -> None:
-    """A markdown table."""
+    """Prints a markdown table."""
     if rows:
         print(f"\n{name}:\n\n| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
     for row in rows:
@@ -103,24 +103,26 @@ def show(name: str, rows: list[Row]) -> None:
 
 
 def mesh_of(num_devices: int) -> Mesh:
-    """The first devices, as a run would use them if there were no others."""
+    """A mesh of the first `num_devices` devices."""
     return make_mesh(jax.devices()[:num_devices])
 
 
 def config_of(batch: int) -> Config:
-    """The config with our global batch and compute dtype."""
+    """The config with this global batch and the flag's compute dtype."""
     return resized(pour(CONFIG.value), batch, DTYPE.value)
 
 
 @functools.cache
 def analyses(num_devices: int, batch: int) -> dict[str, Analysis]:
-    """Both update programs for a global batch, compiled from shapes alone."""
+    """Analyses both update programs for a global batch, compiled from shapes alone."""
     mesh = mesh_of(num_devices)
     config = config_of(batch)
-    agent, steps = build_agent(config, NUM_ACTIONS), config.collection.num_steps_total // num_devices
+    agent = build_agent(config, NUM_ACTIONS)
+    steps = config.collection.num_steps_total // num_devices
     state = jax.eval_shape(lambda key: init_state(agent, config, key), jax.random.key(0))
     replay = jax.eval_shape(lambda: init_replay(num_devices, steps, 3 * config.env.size**2, num_devices))
-    shared, repeated = update_flops(agent, config), {name: optimizer_flops(name, state, config) for name in NETWORKS}
+    shared = update_flops(agent, config)
+    repeated = {name: optimizer_flops(name, state, config) for name in NETWORKS}
     return {
         name: analysis(shared[name] / num_devices + repeated[name], program.lower(state, replay).compile())
         for name, program in build_programs(agent, config, mesh).items()
@@ -128,8 +130,9 @@ def analyses(num_devices: int, batch: int) -> dict[str, Analysis]:
 
 
 def optimizer_flops(name: str, state: TrainState, config: Config) -> float:
-    """Of one step, which every device takes for all parameters."""
-    learner, optimizer = getattr(state, name), make_optimizer(getattr(config, name).optimizer)
+    """FLOPs of one optimizer step, which every device computes for all parameters."""
+    learner = getattr(state, name)
+    optimizer = make_optimizer(getattr(config, name).optimizer)
     return count(lambda learner, grads: apply_gradients(learner, grads, optimizer), learner, learner.params)
 
 
@@ -146,14 +149,15 @@ def analysis(flops: float, compiled: jax.stages.Compiled) -> Analysis:
 
 
 def scaling_rows(batches: dict[int, int]) -> list[Row]:
-    """For each program and number of devices, what one device does."""
+    """A row for each program and number of devices."""
     return [scaling_row(name, n, batches) for name in NETWORKS for n in batches]
 
 
 def scaling_row(name: str, n: int, batches: dict[int, int]) -> Row:
-    """Efficiency is the work per sample on the fewest devices, over that on n."""
-    first, ours = min(batches), analyses(n, batches[n])[name]
-    samples = (batches[n] / n) / (batches[first] / first)  # of a device, beside the first; 1 in weak scaling
+    """The figures of one device; efficiency is the work per sample on the fewest devices, divided by that on n."""
+    first = min(batches)
+    ours = analyses(n, batches[n])[name]
+    samples = (batches[n] / n) / (batches[first] / first)  # per device, relative to the first; 1 in weak scaling
     return {
         "program": name,
         "devices": n,
@@ -168,7 +172,7 @@ def scaling_row(name: str, n: int, batches: dict[int, int]) -> Row:
 
 
 def sent_rows(num_devices: int, batch: int) -> list[Row]:
-    """The collectives of each program, those of one kind at one depth in a row, counts apart."""
+    """The collectives of each program; one row per kind and depth, with counts in separate rows."""
     rows = []
     for name, found in analyses(num_devices, batch).items():
         groups = sorted({(x.kind, x.depth, x.bytes < COUNT_BYTES) for x in found.sent})
@@ -189,11 +193,11 @@ def sent_rows(num_devices: int, batch: int) -> list[Row]:
 
 
 def timed_rows(num_devices: int, batch: int) -> list[Row]:
-    """Seconds of an update of each program, and of what it sends, alone."""
+    """Seconds of an update of each program, and of its collectives alone."""
     mesh = mesh_of(num_devices)
     work = prepare(config_of(batch), REPLAY_STEPS)
     state = jax.device_put(work.state, shardings(mesh, STATE_SPEC, work.state))
-    replay = jax.tree.map(lambda x: jnp.concatenate([x] * num_devices), work.replay)  # every device plays the same
+    replay = jax.tree.map(lambda x: jnp.concatenate([x] * num_devices), work.replay)  # every device has the same steps
     replay = jax.device_put(replay, shardings(mesh, REPLAY_SPEC, replay))
     rows = []
     for name, program in build_programs(work.agent, work.config, mesh).items():
@@ -220,7 +224,7 @@ def timed_rows(num_devices: int, batch: int) -> list[Row]:
 def timed_updates(
     compiled: jax.stages.Compiled, state: TrainState, replay: Replay
 ) -> tuple[TrainState, dict[str, np.ndarray], float]:
-    """The state after some updates, the metrics of the last, and median seconds of one; the first is left out."""
+    """Returns the state after some updates, the last metrics, and the median seconds of one, without the first."""
     times = []
     for _ in range(1 + REPEATS.value):
         begin = time.perf_counter()
@@ -231,7 +235,7 @@ def timed_updates(
 
 
 def reduction_seconds(tree: Any, mesh: Mesh) -> float:
-    """Of one sum of the tree over the devices, which each hold one like it; many in a call, one after the other."""
+    """Seconds of one sum of a tree like this over the devices, from a call that makes many in sequence."""
     tree = jax.tree.map(jnp.zeros_like, tree)
 
     def many(tree: Any) -> Any:

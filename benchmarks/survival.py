@@ -1,10 +1,10 @@
-"""Kills a small run with SIGKILL again and again, and looks at what is left.
+"""Kills a small run with SIGKILL again and again, and checks that it recovers.
 
     python -m benchmarks.survival FOLDER [KILLS]
 
-A third of the kills each come while a checkpoint is written, while a file of the journal is written, and at a random
-moment. Every start must lose at most one epoch; the run must end with the counts of its schedule, and every file that
-is left must be readable.
+A third of the kills come while a checkpoint is written, a third while a journal file is written, and a third at a
+random moment. Every start must lose at most one epoch, the run must end with its scheduled counts, and every file must
+be readable in the end.
 """
 
 import json
@@ -38,7 +38,13 @@ WRITES = {"checkpoint": "checkpoints/*orbax-checkpoint-tmp*", "journal": "replay
 
 
 class Kill(NamedTuple):
-    """One start of the run and its end: epochs finished before it, after which it went on, and at the kill."""
+    """One start and kill of the run.
+
+    moment: when it was killed.
+    before: the last epoch that earlier starts finished.
+    resumed: the epoch after which this start continued.
+    after: the last epoch that this start finished; 0 if none.
+    """
 
     moment: str
     before: int
@@ -47,8 +53,10 @@ class Kill(NamedTuple):
 
 
 def survive(workdir: Path, kills: int, seed: int) -> list[Kill]:
-    """Starts and kills a run `kills` times, lets it end, and checks everything; raises AssertionError."""
-    draw, history, reached = random.Random(seed), [], 0
+    """Starts and kills a run `kills` times, then lets it end; raises AssertionError if a check fails."""
+    draw = random.Random(seed)
+    history = []
+    reached = 0
     for number in range(kills):
         moment = ("anywhere", "checkpoint", "journal")[number % 3]
         resumed, after, ended = _start(workdir, moment, draw)
@@ -64,7 +72,7 @@ def survive(workdir: Path, kills: int, seed: int) -> list[Kill]:
 
 
 def check_counts(workdir: Path) -> None:
-    """The counters of the whole schedule, as if nothing had happened."""
+    """Asserts that the counters are those of an uninterrupted run."""
     summary = json.loads((workdir / "summary.json").read_text())
     counts = summary["progress"]["epoch"], summary["progress"]["env_steps"]
     updates = summary["world_model_updates"], summary["actor_critic_updates"]
@@ -73,7 +81,7 @@ def check_counts(workdir: Path) -> None:
 
 
 def check_files(workdir: Path) -> None:
-    """Every checkpoint, journal file and metric can be read, and nothing half-written lies about."""
+    """Asserts that every checkpoint, journal file and metric can be read, and that no half-written files are left."""
     for path in (workdir / "replay").iterdir():
         with np.load(path) as chunk:
             assert all(chunk[name].size for name in chunk.files), path
@@ -86,7 +94,10 @@ def check_files(workdir: Path) -> None:
 
 
 def _start(workdir: Path, moment: str, draw: random.Random) -> tuple[int, int, bool]:
-    """One start: the epoch after which it resumed, the last that it finished, and whether the run ended by itself."""
+    """Starts the run once and kills it.
+
+    Returns the epoch after which it resumed, the last epoch it finished, and whether it ended by itself.
+    """
     command = [*COMMAND, f"--workdir={workdir}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     output: list[str] = []
@@ -106,7 +117,7 @@ def _start(workdir: Path, moment: str, draw: random.Random) -> tuple[int, int, b
 
 def _wait(process: subprocess.Popen, output: list[str], workdir: Path, moment: str, draw: random.Random) -> None:
     deadline = time.monotonic() + draw.uniform(3, 25)
-    skip = draw.randrange(3)  # not always the first write that is seen
+    skip = draw.randrange(3)  # so that it is not always the first write
     while process.poll() is None:
         if moment == "anywhere" and time.monotonic() > deadline:
             return

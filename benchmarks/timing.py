@@ -1,4 +1,4 @@
-"""Medians of repeated calls, and the rate against which they are held."""
+"""Times repeated calls, and measures the device's matrix product rate to compare with."""
 
 import statistics
 import time
@@ -9,19 +9,20 @@ import jax.numpy as jnp
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Of one call; what it returns is waited for."""
+    """Seconds of one call, including the wait for its result."""
     begin = time.perf_counter()
     jax.block_until_ready(action())
     return time.perf_counter() - begin
 
 
 def median_seconds(action: Callable[[], object], repeats: int) -> float:
-    """Of `repeats` calls after one that is not counted."""
+    """Median seconds of `repeats` calls, after one that is not counted."""
     return statistics.median([seconds(action) for _ in range(repeats + 1)][1:])
 
 
 def matmul_rate(dtype: str, repeats: int) -> float:
-    """FLOP/s of a large matrix product, the most that this device was seen to do."""
+    """FLOP/s of a large matrix product, a practical upper bound for this device."""
     side = 2048 if jax.default_backend() == "cpu" else 8192
-    x, product = jnp.ones((side, side), dtype), jax.jit(lambda x: x @ x)
+    x = jnp.ones((side, side), dtype)
+    product = jax.jit(lambda x: x @ x)
     return 2 * side**3 / median_seconds(lambda: product(x), repeats)

@@ -1,12 +1,12 @@
-"""What the TPU compiler plans for the update programs, asked without a TPU.
+"""Compiles the update programs for TPUs without having one, and prints the compiler's figures.
 
     EDELINE_EXTRAS=test,tpu bash launch/environment.sh
     JAX_PLATFORMS=cpu python -m benchmarks.tpu_compiler [--config=...] [--topology=v5e:2x4] [--devices=1]
         [--batch=32] [--programs=denoiser,world_model,actor_critic]    (several devices: --config.env.num_envs=DEVICES)
 
-libtpu compiles for a described slice on any Linux machine. Printed are its memory plan per device, XLA's FLOPs, the
-collectives, and the cycles that it estimates for one update and for one call of the denoiser, where loops inside are
-multiplied out and restarts left out: the compiler's own estimate, which no TPU has confirmed. Compiling takes minutes.
+libtpu compiles for a described slice on any Linux machine. Prints its memory plan per device, XLA's FLOPs, the
+collectives, and the cycles that the compiler estimates for one update and for one call of the denoiser, with inner
+loops multiplied out and restarts left out. No TPU has confirmed these estimates. Compiling takes minutes.
 """
 
 import os
@@ -42,10 +42,10 @@ NUM_ACTIONS = 4
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a line per program."""
+    """Prints a table with a line per program."""
     del argv
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no metadata server to ask what slice this is
-    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nobody holds a chip
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no metadata server to query
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # no process holds a chip
     devices = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY.value).devices[: DEVICES.value]
     mesh = make_mesh(devices)
     config = resized(pour(CONFIG.value, mesh.size), BATCH.value, DTYPE.value)
@@ -58,19 +58,22 @@ def main(argv: Sequence[str]) -> None:
 
 
 def compiled(name: str, agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
-    """A program compiled for the mesh, from shapes alone."""
+    """Compiles a program for the mesh, from shapes alone."""
     if name == "denoiser":
         return compiled_denoiser(agent, config, mesh)
     state = jax.eval_shape(lambda key: init_state(agent, config, key), jax.random.key(0))
-    num_envs, size = max(config.env.num_envs, mesh.size), 3 * config.env.size**2
+    num_envs = max(config.env.num_envs, mesh.size)
+    size = 3 * config.env.size**2
     steps = config.collection.num_steps_total // num_envs
     replay = jax.eval_shape(lambda: init_replay(num_envs, steps, size, mesh.size))
     return build_programs(agent, config, mesh)[name].lower(state, replay).compile()
 
 
 def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
-    """One call for the actor-critic's batch, each device its share."""
-    batch, size, D = config.actor_critic.training.batch_size, config.env.size, config.agent.recurrent_emb.mamba.d_model
+    """Compiles one denoiser call for the actor-critic's batch, split over the devices."""
+    batch = config.actor_critic.training.batch_size
+    size = config.env.size
+    D = config.agent.recurrent_emb.mamba.d_model
     params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))["world_model"]
 
     def shape(*dims: int) -> jax.ShapeDtypeStruct:
@@ -85,7 +88,8 @@ def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Co
 
 def row(name: str, program: jax.stages.Compiled, device_kind: str) -> str:
     """One line of the table."""
-    memory, text = program.memory_analysis(), program.as_text()
+    memory = program.memory_analysis()
+    text = program.as_text()
     cycles = update_cycles(text)
     milliseconds = f"{cycles / CLOCK[device_kind] * 1e3:.2f}" if device_kind in CLOCK else ""
     sent = ", ".join(map(described, collectives(text))) or "none"
@@ -96,7 +100,7 @@ def row(name: str, program: jax.stages.Compiled, device_kind: str) -> str:
 
 
 def described(sent: Collective) -> str:
-    """Outside of every loop is once per dispatch."""
+    """A collective in words; one outside every loop happens once per dispatch."""
     return f"{sent.kind} of {sent.bytes:,} bytes{'' if sent.depth else ' per dispatch'}"
 
 

@@ -1,10 +1,10 @@
-"""Time, memory and FLOPs of the two updates and of an imagined step, in one run with the device's matmul rate.
+"""Measures time, memory and FLOPs of both updates and of an imagined step, and the device's matmul rate.
 
     python -m benchmarks.updates [--config=configs/atari.py:breakout] [--batch=4] [--dtypes=float32,bfloat16]
         [--repeats=5] [--json=FILE]
 
-Each program is compiled as a run compiles it and warmed up; a repeat is a dispatch of about a second (at least one
-update), which ends when its metrics are on the host. Medians are printed. FLOPs are XLA's (`benchmarks.flops`).
+Each program is compiled as in a run and warmed up. A repeat is a dispatch of about a second (at least one update),
+which ends when its metrics are on the host. Prints medians. FLOPs are XLA's (`benchmarks.flops`).
 """
 
 import json
@@ -41,7 +41,7 @@ REPLAY_STEPS = 512
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a table with a column per dtype, and writes the figures as JSON."""
+    """Prints a table with a column per dtype, and writes the figures as JSON if asked to."""
     del argv
     results = {dtype: measure(resized(pour(CONFIG.value), BATCH.value, dtype)) for dtype in DTYPES.value}
     device = f"{jax.devices()[0].device_kind}, JAX {jax.__version__}"
@@ -53,10 +53,12 @@ def main(argv: Sequence[str]) -> None:
 
 
 def measure(config: Config) -> dict[str, float]:
-    """All figures of one config, by name and unit."""
-    work, rate = prepare(config, REPLAY_STEPS), matmul_rate(config.agent.compute_dtype, REPEATS.value)
+    """All figures of one config, by name with unit."""
+    work = prepare(config, REPLAY_STEPS)
+    rate = matmul_rate(config.agent.compute_dtype, REPEATS.value)
     flops = update_flops(work.agent, config)
-    step, batch = imagined_step(work), config.actor_critic.training.batch_size
+    step = imagined_step(work)
+    batch = config.actor_critic.training.batch_size
     figures = {
         "batch": config.world_model.training.batch_size,
         "matrix products, TFLOP/s": rate / 1e12,
@@ -66,7 +68,8 @@ def measure(config: Config) -> dict[str, float]:
         "imagined step, GFLOP": flops["imagined_step"] / 1e9,
         "imagined step, share of the matmul rate": flops["imagined_step"] / step / rate,
     }
-    state, paces = work.state, {}
+    state = work.state
+    paces = {}
     for name, program in build_programs(work.agent, config, make_mesh()).items():
         state, paces[name] = timed_updates(program, state, work)
         figures |= {
@@ -83,11 +86,12 @@ def measure(config: Config) -> dict[str, float]:
 
 
 def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> tuple[TrainState, float]:
-    """The state after the updates, and median seconds per update."""
+    """Returns the state after the updates, and the median seconds per update."""
     for warm_up in range(2):
         for dispatch in program.run(state, work.replay, 1 + warm_up):
             state = dispatch.state
-    times, length = [], max(1, round(1.0 / program.pace.seconds_per_update))
+    times = []
+    length = max(1, round(1.0 / program.pace.seconds_per_update))
     for _ in range(REPEATS.value):
         for dispatch in program.run(state, work.replay, length):
             state = dispatch.state
@@ -97,8 +101,10 @@ def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> 
 
 def imagined_step(work: Workload) -> float:
     """Median seconds of one step of all imagined environments, none of which restarts."""
-    config, model = work.config, work.agent.world_model
-    batch, shape = config.actor_critic.training.batch_size, config.frame_shape
+    config = work.config
+    model = work.agent.world_model
+    batch = config.actor_critic.training.batch_size
+    shape = config.frame_shape
     start = jax.jit(lambda key: sample_starts(work.replay, key, shape, batch, config.context))(jax.random.key(0))
 
     def step(params: dict, state: Any, key: jax.Array) -> Any:
@@ -106,13 +112,15 @@ def imagined_step(work: Workload) -> float:
         draws = draws._replace(end=draws.end.at[:, 1].set(-1e9))
         return imagination.step(params, model, state, start.actions[:, -1], draws, start, config.world_model_env)[0]
 
-    params, key, step = work.state.world_model.params, jax.random.key(0), jax.jit(step)
+    params = work.state.world_model.params
+    key = jax.random.key(0)
+    step = jax.jit(step)
     state = imagination.ImaginationState(start.frames, model.init_cache(batch), jnp.zeros(batch, jnp.int32))
     return median_seconds(lambda: step(params, state, key), REPEATS.value)
 
 
 def run_hours(config: Config, seconds_per_update: dict[str, float]) -> float:
-    """The schedule's updates times the measured seconds: a projection that leaves out collection, tests and saving."""
+    """Hours that the schedule's updates take at the measured pace; leaves out collection, tests and saving."""
     first = Progress(epoch=1, env_steps=config.collection.first_epoch.min)
     seconds = seconds_left(config, first, seconds_per_update)
     for name, pace in seconds_per_update.items():

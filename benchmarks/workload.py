@@ -1,4 +1,4 @@
-"""What the benchmarks run on: a config at another batch size or precision, and a replay of random play."""
+"""The benchmarks' workload: a config with another batch size or precision, and a replay of random play."""
 
 import dataclasses
 import time
@@ -48,11 +48,14 @@ def prepare(config: Config, num_steps: int) -> Workload:
 
 def random_play(env: VectorEnv, num_steps: int) -> Chunk:
     """Steps of a uniformly random policy, `num_steps` in each environment."""
-    rng, steps = np.random.default_rng(0), []
-    frames, fresh = env.reset(), np.ones(env.num_envs, bool)
+    rng = np.random.default_rng(0)
+    steps = []
+    frames = env.reset()
+    fresh = np.ones(env.num_envs, bool)
     for _ in range(num_steps):
         actions = rng.integers(0, env.num_actions, env.num_envs)
         result = env.step(actions)
         steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.truncation, fresh))
-        frames, fresh = result.obs, result.end | result.truncation
+        frames = result.obs
+        fresh = result.end | result.truncation
     return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))

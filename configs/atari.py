@@ -15,7 +15,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
     game, *presets = spec.split(",")
     config = ConfigDict(
         dict(
-            seed=0,  # of every random draw of the run
+            seed=0,  # of all random numbers of the run
             env=environment(game),
             initialization=initialization(),
             training=training(),
@@ -38,20 +38,20 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 
 def environment(game: str) -> dict:
     return dict(
-        id=game,  # as in edeline_jax/envs/games.py; "catch"; "none" (a static dataset without a game to test in)
-        num_envs=1,  # environments stepped together while collecting; a multiple of the devices
+        id=game,  # a name in edeline_jax/envs/games.py; "catch"; "none" (a static dataset without a game to test in)
+        num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
         size=64,  # side of a frame, pixels
         frame_skip=4,  # emulator frames per step; the last two are max-pooled
         noop_max=30,  # no-op steps at reset, uniform in 1..noop_max
         max_episode_frames=108_000,  # emulator frames after which an episode is cut off
-        done_on_life_loss=True,  # while collecting, a lost life ends the episode, not the game
+        done_on_life_loss=True,  # while collecting, a lost life ends the episode but not the game
     )
 
 
 def initialization() -> dict:
     return dict(
-        path_to_ckpt="",  # weights to begin with: a run's folder, its agents/EPOCH, FILE.safetensors or FILE.pt
-        load_denoiser=True,  # which of its parts to take
+        path_to_ckpt="",  # initial weights: a run's folder, its agents/EPOCH, FILE.safetensors or FILE.pt; empty: fresh
+        load_denoiser=True,  # which parts to load
         load_rew_end_model=True,  # the memory and the heads on it
         load_actor_critic=True,
     )
@@ -61,7 +61,7 @@ def training() -> dict:
     return dict(
         should=True,  # False: only evaluate
         model_free=False,  # True: the actor-critic learns from real environments, without a world model
-        num_final_epochs=50,  # epochs that train on after the last collected step
+        num_final_epochs=50,  # epochs of training after the last step is collected
     )
 
 
@@ -71,11 +71,11 @@ def collection() -> dict:
         num_steps_total=100_000,  # environment steps of the run; 100k steps = 400k emulator frames
         steps_per_epoch=100,  # environment steps between updates
         first_epoch=dict(
-            min=5_000,  # environment steps collected before the first update
-            max=10_000,  # ... and at most
-            threshold_rew=10,  # ... until so many steps carry a reward sign other than the most frequent one
+            min=5_000,  # fewest environment steps before the first update
+            max=10_000,  # most environment steps before the first update
+            threshold_rew=10,  # between the two, stop once this many steps have a reward sign other than the commonest
         ),
-        path_to_static_dataset="",  # train on these episodes instead (README, "Your own data"); no steps are collected
+        path_to_static_dataset="",  # empty: collect steps; else train on these episodes (README, "Your own data")
     )
 
 
@@ -94,7 +94,7 @@ def evaluation() -> dict:
 def checkpointing() -> dict:
     return dict(
         save_state_every=1,  # epochs between saves of the full state
-        num_states_to_keep=2,  # newest full states kept; more than one, in case that the newest is damaged
+        num_states_to_keep=2,  # newest full states kept; more than one in case the newest is damaged
         save_agent_every=50,  # epochs between saves of the agent's weights
         num_agents_to_keep=10,  # newest agent weights kept
     )
@@ -105,7 +105,7 @@ def agent() -> dict:
         compute_dtype="float32",  # or bfloat16; parameters, norms, softmax, scan and sigma arithmetic stay float32
         denoiser=dict(
             sigma_data=0.5,  # standard deviation of the frames, in [-1, 1] units
-            sigma_offset_noise=0.3,  # of the noise shared by the pixels of a channel
+            sigma_offset_noise=0.3,  # standard deviation of the noise shared by all pixels of a channel
             inner_model=dict(
                 num_steps_conditioning=4,  # L, past frames that the denoiser sees
                 cond_channels=256,  # size of the condition vector
@@ -153,13 +153,13 @@ def world_model() -> dict:
         ),
         loss=dict(
             horizon=15,  # a segment has horizon + L steps
-            num_autoregressive_steps=1,  # further targets that are denoised after the model's own prediction
+            num_autoregressive_steps=1,  # additional targets, denoised after the model's own predictions
             harmony=True,  # learned balance of reward and observation loss (harmonizers)
             sigma_distribution=dict(
-                loc=-0.4,  # of ln sigma
-                scale=1.2,  # of ln sigma
-                sigma_min=2e-3,  # clip
-                sigma_max=20.0,  # clip
+                loc=-0.4,  # mean of ln sigma
+                scale=1.2,  # standard deviation of ln sigma
+                sigma_min=2e-3,  # sigma is clipped to this range
+                sigma_max=20.0,
             ),
         ),
     )
@@ -184,7 +184,7 @@ def actor_critic() -> dict:
         loss=dict(
             backup_every=15,  # steps of a rollout
             gamma=0.985,  # discount
-            lambda_=0.95,  # of the lambda-returns
+            lambda_=0.95,  # lambda of the lambda-returns
             weight_value_loss=1.0,
             weight_entropy_loss=0.001,
         ),
@@ -201,7 +201,7 @@ def world_model_env() -> dict:
             rho=7.0,  # spacing of the Karras schedule
             order=1,  # 1 Euler, 2 Heun
             s_churn=0.0,  # amount of fresh noise per step
-            s_tmin=0.0,  # churn between these sigmas
+            s_tmin=0.0,  # fresh noise only between these sigmas
             s_tmax=1e6,
             s_noise=1.0,  # scale of the fresh noise
         ),
@@ -219,7 +219,7 @@ def wandb() -> dict:
 
 
 def tiny(config: ConfigDict) -> None:
-    """About 15 minutes on two CPU cores: the whole program on real frames, far too short to play well."""
+    """Runs the whole program on real frames in about 15 minutes on two CPU cores; far too short to play well."""
     config.env.update(num_envs=4, size=32)
     config.training.num_final_epochs = 0
     config.collection.update(num_steps_total=4_800, steps_per_epoch=400)

@@ -29,5 +29,5 @@ def get_config() -> ConfigDict:
     config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=60)
     config.actor_critic.optimizer.lr = 5e-4
     config.actor_critic.loss.update(backup_every=10, weight_entropy_loss=0.01)
-    config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # nothing is left to chance in this game
+    config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # frames here are deterministic
     return config

@@ -1,4 +1,4 @@
-"""The config of an existing run, for starting it again or for a run like it.
+"""The config of an existing run, to resume it or to start a similar one.
 
 python -m edeline_jax.train --config=configs/run.py:outputs/2026-01-31/12-00-00 --workdir=outputs/2026-01-31/12-00-00
 """
@@ -17,7 +17,7 @@ def get_config(run: str) -> ConfigDict:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON has lists where configs have tuples."""
+    """Turns lists back into tuples, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

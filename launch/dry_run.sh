@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# What the scripts here share; they source it. With `--dry-run` as its first argument a script does nothing but print
-# its commands, to be pasted as they are.
+# Functions that the scripts here share by sourcing this file. With `--dry-run` as its first argument a script only
+# prints its commands, ready to be pasted.
 
-# Does a command, or prints it.
+# Runs a command, or prints it in a dry run.
 run() {
   if [[ -n $dry_run ]]; then show "$@"; else "$@"; fi
 }
 
-# The same for a script's last command, which takes the script's place, so that signals reach it.
+# Like `run`, for a script's last command: `exec` replaces the shell, so that signals reach the command.
 hand_over() {
   if [[ -n $dry_run ]]; then show "$@"; else exec "$@"; fi
 }
 
-# Prints words as the shell wants them, with quotes where they are needed.
+# Prints words with the quotes that the shell needs.
 show() {
   local word line=
   for word in "$@"; do
@@ -27,7 +27,7 @@ fail() {
   exit 1
 }
 
-# need NAME=EXAMPLE ...: all of these variables must be set.
+# need NAME=EXAMPLE ...: fails unless all of these variables are set.
 need() {
   local example name missing=()
   for example in "$@"; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv and installs the package into it (editable, at the versions of constraints/ for its Python).
-# Does nothing when pyproject.toml, these versions and the extras are those of the last time.
+# Makes .venv and installs the package into it (editable, with the versions in constraints/ for its Python).
+# Does nothing if pyproject.toml, these versions and the extras have not changed since the last time.
 # Usage: bash launch/environment.sh [--dry-run]
 #   EDELINE_EXTRAS  extras of pyproject.toml, comma-separated (default: test; on an NVIDIA GPU: test,cuda12)
 #   EDELINE_PYTHON  the Python that .venv is made from, 3.11 or newer (default: python3)
@@ -11,7 +11,7 @@ source launch/dry_run.sh
 extras=${EDELINE_EXTRAS:-test}
 python=${EDELINE_PYTHON:-python3}
 
-# E.g. 3.11; nothing for what is not a Python.
+# Prints the version of a Python, e.g. 3.11; prints nothing if it is not a Python.
 version() {
   "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
 }
@@ -25,7 +25,7 @@ refuse_python() {
 }
 
 version=$(version "$python")
-if [[ -x .venv/bin/pip ]]; then # pip comes last, so a half-made .venv is made again
+if [[ -x .venv/bin/pip ]]; then # pip is installed last, so a half-made .venv is made again
   made_from=$(version .venv/bin/python)
   [[ -z ${EDELINE_PYTHON-} || $version == "$made_from" ]] ||
     fail "EDELINE_PYTHON=$python is not Python $made_from, which .venv was made from; to change it, remove .venv first"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Games x seeds on this machine, one run on each device at a time; a free device takes the next run.
+# Runs games x seeds on this machine, one run per device at a time; a free device takes the next run.
 # Usage: bash launch/local_grid.sh [--dry-run] OUTPUTS GAME[,GAME...] SEED[,SEED...] [flags of the training program]
 #   EDELINE_DEVICES       numbers of the devices, e.g. 0,1,2,3 (default: every GPU; without GPUs one run at a time)
 #   EDELINE_DEVICE_KIND   tpu: the devices are chips of a TPU VM
-# A run is in OUTPUTS/GAME/SEED, and what it prints in OUTPUTS/GAME/SEED.log. One that fails does not stop the others.
-# After SIGTERM or Ctrl-C the runs save and end; the same command goes on, and finished runs do nothing.
+# A run is in OUTPUTS/GAME/SEED, its output in OUTPUTS/GAME/SEED.log. A run that fails does not stop the others.
+# After SIGTERM or Ctrl-C the runs save and end; the same command resumes them and skips finished runs.
 set -euo pipefail
 # shellcheck source=launch/dry_run.sh
 source "$(dirname "${BASH_SOURCE[0]}")/dry_run.sh"
@@ -21,7 +21,7 @@ gpus=$(nvidia-smi --list-gpus 2>/dev/null | sed -n 's/^GPU \([0-9]*\):.*/\1/p' |
 IFS=, read -ra devices <<<"${EDELINE_DEVICES:-$gpus}"
 ((${#devices[@]} > 0)) || devices=("") # one run at a time, on whatever JAX finds
 
-# compose DEVICE GAME SEED: the command of a run, which sees its device alone.
+# compose DEVICE GAME SEED: the command of a run, which sees only its device.
 compose() {
   local only=()
   case $1,${EDELINE_DEVICE_KIND-} in
@@ -33,7 +33,7 @@ compose() {
     --distributed=off --workdir="$outputs/$2/$3" "${flags[@]}")
 }
 
-# work DEVICE: takes one run after the other until none is left. Whoever can make the folder of a claim has the run.
+# work DEVICE: takes one run after the other until none is left. The worker that creates the claim folder owns the run.
 work() {
   local device=$1 game seed log stopped=
   trap 'stopped=1' TERM
@@ -74,7 +74,7 @@ if [[ -n $dry_run ]]; then
 else
   claims=$(mktemp -d)
   trap 'rm -r "$claims"' EXIT
-  set -m # every worker and its run are a process group, so that Ctrl-C reaches this script alone, and a run once
+  set -m # each worker and its run get a process group, so Ctrl-C reaches only this script and a run gets one signal
   workers=()
   trap pass_on INT TERM
   for device in "${devices[@]}"; do
@@ -86,7 +86,7 @@ else
   done
 fi
 
-run .venv/bin/python -m edeline_jax.report "$outputs" || true # it says so itself where no run has begun
+run .venv/bin/python -m edeline_jax.report "$outputs" || true # it prints its own message if no run has begun
 if [[ -z $dry_run ]] && compgen -G "$claims/*/failed" >/dev/null; then
   echo "error: these runs failed:" >&2
   cat "$claims"/*/failed >&2

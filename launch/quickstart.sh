@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is needed and trains the tiny Breakout configuration from start to end, on whatever device there is.
+# Installs the package and trains the tiny Breakout configuration from start to end, on the device that JAX finds.
 # Usage: bash launch/quickstart.sh [--dry-run] [further flags of the training program, e.g. --config.seed=1]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Goes on with a run where it stood.
+# Resumes a run from its newest checkpoint.
 # Usage: bash launch/resume.sh [--dry-run] RUN [further flags, e.g. --config.evaluation.every=5]
 set -euo pipefail
 # shellcheck source=launch/dry_run.sh

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is needed, checks the style and runs the tests.
+# Installs the package, checks the style and runs the tests.
 # Usage: bash launch/test.sh [--dry-run] [arguments of pytest, e.g. -m slow]
 #   EDELINE_TEST_WORKERS    processes that run tests (default: 2)
-#   JAX_PLATFORMS           the device of the tests (default: cpu; a GPU wants EDELINE_TEST_WORKERS=0)
+#   JAX_PLATFORMS           the device of the tests (default: cpu; a GPU needs EDELINE_TEST_WORKERS=0)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/dry_run.sh
@@ -16,5 +16,5 @@ run export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edelin
 run ruff check .
 run ruff format --check .
 run shellcheck launch/*
-# A file keeps its compiled programs, so its tests go to one process; reordered, the longest test would come last.
+# Tests of a file share compiled programs, so they run in one process; xdist's reordering would run the longest last.
 run python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder "$@"

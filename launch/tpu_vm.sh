@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# One run on a TPU VM slice, from a machine with gcloud. A host of the slice is a process of the run.
+# Runs on a TPU VM slice, from a machine with gcloud. Each host of the slice is one process of the run.
 # Usage: bash launch/tpu_vm.sh [--dry-run] COMMAND [flags of the training program, e.g. --config.env.num_envs=8]
 #   create    makes the slice
 #   copy      unpacks the last commit into edeline-jax/ on every host
 #   run       installs and trains there until the run has ended; it needs the connection, so start it in tmux or screen
-#   resume    the same: a run goes on where its folder stands
-#   watch     the same, and where the slice was pre-empted: makes it again, copies and resumes, until the run has ended
+#   resume    the same as run: a run continues from its newest checkpoint
+#   watch     the same, and if the slice is pre-empted, makes it again, copies and resumes, until the run has ended
 #   delete    gives the slice back
 # Variables:
 #   EDELINE_TPU_NAME, EDELINE_ZONE, EDELINE_PROJECT   which slice
@@ -40,7 +40,7 @@ copy() {
   tpu ssh "$EDELINE_TPU_NAME" --worker=all --command="tar -xzf edeline-jax.tar.gz"
 }
 
-# The hosts' own Python is 3.10. The flag of ssh ends the connection to a host that has been silent for 90 s.
+# The hosts' own Python is 3.10, too old. The ssh flag drops the connection to a host that is silent for 90 s.
 train() {
   local python="sudo apt-get -qq update && sudo apt-get -qq -o DPkg::Lock::Timeout=600 install python3.11-venv"
   local install="EDELINE_PYTHON=python3.11 EDELINE_EXTRAS=tpu,gcs bash launch/environment.sh"
@@ -64,13 +64,13 @@ make_again() {
   copy
 }
 
-# A run that a pre-emption told to stop ends like a finished one, with 0: only the state of the slice tells them apart.
+# A run stopped by a pre-emption exits with 0, like a finished one; only the state of the slice tells them apart.
 watch_over() {
   local status state
   while true; do
     status=0
     train "$@" || status=$?
-    run sleep 60 # a slice that was pre-empted says READY a little longer
+    run sleep 60 # a pre-empted slice still reports READY for a little while
     if [[ -n $dry_run ]]; then
       tpu describe "$EDELINE_TPU_NAME" --format="value(state)"
       echo "# where that says PREEMPTED or TERMINATED, this, and all of it again:"

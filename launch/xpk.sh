@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One run on TPUs of a GKE cluster, as a workload of XPK (flags of xpk 1.16). XPK puts the working tree, less what
-# .dockerignore names, on top of the image.
+# Runs on TPUs of a GKE cluster, as a workload of XPK (flags of xpk 1.16). XPK copies the working tree, except for
+# what .dockerignore names, on top of the image.
 # Usage: bash launch/xpk.sh [--dry-run] [flags of the training program, e.g. --config.env.num_envs=16]
 #   EDELINE_CLUSTER, EDELINE_ZONE, EDELINE_PROJECT   which cluster
 #   EDELINE_WORKLOAD                                 a new name for the workload
@@ -8,7 +8,7 @@
 #   EDELINE_CONFIG                                   e.g. configs/atari.py:breakout
 #   EDELINE_WORKDIR                                  gs://BUCKET/FOLDER of the run
 #   EDELINE_IMAGE                                    base image with Python 3.11 or newer (default: python:3.12)
-# A workload that was told to stop has saved, and counts as done; under a new name the same run goes on.
+# A workload that was told to stop saves and counts as done; start it under a new name to resume the run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/dry_run.sh
