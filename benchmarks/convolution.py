@@ -23,7 +23,8 @@ def main() -> None:
     print("| shape | form | alone, ms | in a loop, ms |\n|---|---|---|---|")
     for shape in SHAPES:
         keys = jax.random.split(jax.random.key(0))
-        x, kernel = jax.random.normal(keys[0], shape), jax.random.normal(keys[1], (3, 3, shape[-1], shape[-1]))
+        x = jax.random.normal(keys[0], shape)
+        kernel = jax.random.normal(keys[1], (3, 3, shape[-1], shape[-1]))
         for name, form in (("XLA's own", plain_convolve), ("written out", convolve)):
 
             def once(x: jax.Array, kernel: jax.Array, form: Callable = form) -> tuple:

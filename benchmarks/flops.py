@@ -35,7 +35,8 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
     params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
     step = imagined_step_flops(agent, config, params["world_model"])
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
-    B, frame = config.actor_critic.training.batch_size, config.frame_shape
+    B = config.actor_critic.training.batch_size
+    frame = config.frame_shape
     lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
     policy = count(
         lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
@@ -75,7 +76,8 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
     """FLOPs of the memory, the heads, and all of the sampler's calls of the denoiser."""
     model = agent.world_model
     sampler = config.world_model_env.diffusion_sampler
-    B, L, frame = config.actor_critic.training.batch_size, config.context, config.frame_shape
+    B, L = config.actor_critic.training.batch_size, config.context
+    frame = config.frame_shape
     h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
     caches = jax.eval_shape(lambda: model.init_cache(B))
     embed = count(
@@ -100,10 +102,15 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
 
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
     """FLOPs of loss and gradients on a trajectory without restarts; the recurrent part, a loop, is counted per step."""
-    network, c, frame = agent.actor_critic, config.actor_critic, config.frame_shape
+    network = agent.actor_critic
+    c = config.actor_critic
+    frame = config.frame_shape
     T, B = c.loss.backup_every, 1
-    flags, scalars, lstm = _floats(T, B, dtype=bool), _floats(T, B), jax.eval_shape(lambda: network.init_state(B))
-    logits, burn_in = _floats(T, B, network.num_actions), _floats(T, B, 0, *frame)
+    flags = _floats(T, B, dtype=bool)
+    scalars = _floats(T, B)
+    logits = _floats(T, B, network.num_actions)
+    burn_in = _floats(T, B, 0, *frame)
+    lstm = jax.eval_shape(lambda: network.init_state(B))
     trajectory = Trajectory(
         _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
     )

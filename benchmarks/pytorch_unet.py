@@ -60,7 +60,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.norm = GroupNorm(channels)
         self.heads = max(1, channels // 8)
-        self.qkv_proj, self.out_proj = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+        self.qkv_proj = nn.Conv2d(channels, 3 * channels, 1)
+        self.out_proj = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.norm(x)
@@ -88,10 +89,13 @@ class ResBlock(nn.Module):
     def __init__(self, channels: int, features: int, cond: int, attention: bool):
         super().__init__()
         self.proj = nn.Conv2d(channels, features, 1) if channels != features else nn.Identity()
-        self.norm1, self.conv1 = AdaGroupNorm(channels, cond), nn.Conv2d(channels, features, 3, padding=1)
-        self.norm2, self.conv2 = AdaGroupNorm(features, cond), nn.Conv2d(features, features, 3, padding=1)
+        self.norm1 = AdaGroupNorm(channels, cond)
+        self.conv1 = nn.Conv2d(channels, features, 3, padding=1)
+        self.norm2 = AdaGroupNorm(features, cond)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1)
         if attention:
-            self.cross_attn, self.attn = CrossAttention(features, cond), SelfAttention(features)
+            self.cross_attn = CrossAttention(features, cond)
+            self.attn = SelfAttention(features)
 
     def forward(self, x: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
         h = self.conv1(nn.functional.silu(self.norm1(x, cond)))
@@ -175,7 +179,8 @@ def reference_calls(state_dict: dict[str, np.ndarray], x: np.ndarray, cond: np.n
     net = UNet(levels, x.shape[-1], cond.shape[-1])
     weights = {name.removeprefix(PREFIX): torch.tensor(w) for name, w in state_dict.items() if name.startswith(PREFIX)}
     net.load_state_dict({name: w for name, w in weights.items() if not DEAD.match(name)})
-    x, cond = torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor(cond)
+    x = torch.tensor(x).permute(0, 3, 1, 2).contiguous()
+    cond = torch.tensor(cond)
 
     def gradients() -> None:
         net.zero_grad()

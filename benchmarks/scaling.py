@@ -137,7 +137,8 @@ def optimizer_flops(name: str, state: TrainState, config: Config) -> float:
 
 
 def analysis(flops: float, compiled: jax.stages.Compiled) -> Analysis:
-    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    cost = compiled.cost_analysis()
+    memory = compiled.memory_analysis()
     return Analysis(
         flops,
         cost["flops"],
@@ -205,7 +206,8 @@ def timed_rows(num_devices: int, batch: int) -> list[Row]:
         state, metrics, update = timed_updates(compiled, state, replay)
         tree = getattr(state, name).params, jax.tree.map(jnp.float32, metrics)
         counts = sum(x.bytes < COUNT_BYTES for x in collectives(compiled.as_text()))
-        gradients, count = reduction_seconds(tree, mesh), reduction_seconds(jnp.zeros(()), mesh)
+        gradients = reduction_seconds(tree, mesh)
+        count = reduction_seconds(jnp.zeros(()), mesh)
         rows.append(
             {
                 "program": name,

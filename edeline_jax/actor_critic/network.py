@@ -35,7 +35,8 @@ class ActorCritic(nn.Module):
     def recur(self, features: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
         """The recurrent part: features [B, F] -> logits, value, next state."""
         hx, state = self.lstm(features, state)
-        logits, value = self.actor_linear(hx), self.critic_linear(hx)[:, 0]
+        logits = self.actor_linear(hx)
+        value = self.critic_linear(hx)[:, 0]
         return logits.astype(jnp.float32), value.astype(jnp.float32), state
 
     def init_state(self, batch: int) -> LSTMState:

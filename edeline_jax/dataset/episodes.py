@@ -128,7 +128,9 @@ class DatasetWriter:
         if folder.exists() and any(folder.iterdir()):
             raise DatasetError(f"{folder}: not empty; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._frame_shape, self._num_actions = folder, frame_shape, num_actions
+        self._folder = folder
+        self._frame_shape = frame_shape
+        self._num_actions = num_actions
         self._entries: dict[int, Entry] = {}
 
     def add(self, episode: Episode, number: int) -> None:

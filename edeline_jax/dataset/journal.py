@@ -22,7 +22,9 @@ class Journal:
 
     def __init__(self, folder: Path, num_streams: int, frame_shape: tuple[int, ...]):
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._num_streams, self._frame_shape = folder, num_streams, frame_shape
+        self._folder = folder
+        self._num_streams = num_streams
+        self._frame_shape = frame_shape
 
     def append(self, chunk: Chunk, first: int) -> None:
         """Writes a chunk that begins at position `first`; raises UserError if the write fails."""

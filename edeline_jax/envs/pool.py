@@ -77,7 +77,8 @@ class Pool:
             return obs, lives
         first_obs, info = self._envs.reset(finished)
         obs, lives = obs.copy(), lives.copy()
-        obs[finished], lives[finished] = self._draw(first_obs), _lives(info, finished.size)
+        obs[finished] = self._draw(first_obs)
+        lives[finished] = _lives(info, finished.size)
         return obs, lives
 
     def _check(self, actions: np.ndarray) -> None:

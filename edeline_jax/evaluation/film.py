@@ -36,13 +36,15 @@ def shoot(
 def _liveliest(replay: Replay, length: int) -> Step:
     """The position at which `length` frames of one episode change most from frame to frame."""
     episodes = np.asarray(replay.episodes[0, : int(replay.num_episodes[0])])
-    best, place = -1.0, (episodes[0], 0)
+    best = -1.0
+    place = (episodes[0], 0)
     for stream, first, steps in episodes:
         frames = np.asarray(replay.frames[stream, first : first + steps], np.float32)
         change = np.concatenate([[0.0], np.abs(np.diff(frames, axis=0)).mean(1)]).cumsum()
         for t in range(steps - length + 1):
             if change[t + length - 1] - change[t] > best:
-                best, place = change[t + length - 1] - change[t], ((stream, first, steps), t)
+                best = change[t + length - 1] - change[t]
+                place = ((stream, first, steps), t)
     (stream, first, steps), t = place
     return Step(*(jnp.array([x]) for x in (stream, first, steps, t)))
 

@@ -15,7 +15,7 @@ from edeline_jax.world_model.prediction import one_step_errors
 def world_model_test(
     params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
 ) -> dict[str, jax.Array]:
-    """The world model's losses on unseen games, and its one-step pixel error beside that of repeating the last frame.
+    """The world model's losses on unseen games, and its one-step pixel error and that of repeating the last frame.
 
     Means over `evaluation.num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
     """

@@ -40,7 +40,8 @@ class Mixer(nn.Module):
     def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
         c = self.config
         dtype = x.dtype
-        E, N, rank = c.expand_factor * c.d_model, c.d_state, math.ceil(c.d_model / 16)
+        E, N = c.expand_factor * c.d_model, c.d_state
+        rank = math.ceil(c.d_model / 16)
         x, z = jnp.split(Linear(2 * E, use_bias=False, name="in_proj")(x), 2, axis=-1)
 
         kernel = self.param("conv_kernel", uniform_fan_in(c.d_conv), (c.d_conv, E))

@@ -60,7 +60,8 @@ def start(
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     if restored is None:
         fresh = jax.jit(init, out_shardings=shardings(mesh, STATE_SPEC, shapes))(key)
-        state, progress = fresh.with_params(with_initial_weights(fresh.params, config)), Progress()
+        state = fresh.with_params(with_initial_weights(fresh.params, config))
+        progress = Progress()
     else:
         state, progress = restored
     if dataset is not None:

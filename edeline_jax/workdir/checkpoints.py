@@ -199,7 +199,8 @@ def _shapes(tree: Any) -> Shapes:
 def _refuse_other_shapes(saved: Shapes, wanted: Shapes, folder: Path) -> None:
     names = [name for name in dict.fromkeys([*saved, *wanted]) if saved.get(name) != wanted.get(name)]
     if names:
-        name, more = names[0], f" and {len(names) - 1} more" if len(names) > 1 else ""
+        name = names[0]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         raise ConfigError(
             f"{folder} does not fit the config: {name} is {saved.get(name)}, expected {wanted.get(name)}{more}; "
             "take the change back or choose another --workdir"

@@ -78,7 +78,7 @@ class RunFolder:
         return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
 
     def read_config(self) -> Any:
-        """The resolved config as nested dicts; raises UserError if there is none."""
+        """The resolved config as nested dicts; raises UserError if it cannot be read."""
         try:
             return json.loads(self.config.read_text())
         except (OSError, ValueError, RecursionError) as error:
