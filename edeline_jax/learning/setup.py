@@ -18,9 +18,14 @@ class Setup(NamedTuple):
     config: Config
     axis: str | None
 
+    @property
+    def num_devices(self) -> int:
+        """The devices along the axis."""
+        return 1 if self.axis is None else jax.lax.axis_size(self.axis)
+
     def share(self, batch_size: int) -> int:
         """The size of this device's share of a batch."""
-        return batch_size if self.axis is None else batch_size // jax.lax.axis_size(self.axis)
+        return batch_size // self.num_devices
 
     def total(self, shares: Any) -> Any:
         """The sum of the devices' shares, equal on all of them."""

@@ -23,7 +23,7 @@ from edeline_jax.replay.sampling import sample_segments, sample_starts
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import StepDraws
-from edeline_jax.world_model.loss import LossDraws, count_targets, draw_loss, world_model_loss
+from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
 
 Metrics = dict[str, jax.Array]
 Shares = tuple[Params, Metrics]  # one device's share of gradients and metrics; sums over devices are the batch's
@@ -75,7 +75,8 @@ def train_actor_critic(
 
 def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setup: Setup) -> Shares:
     """This device's share of the batch's gradients and metrics."""
-    counts = setup.total(count_targets(batch.mask, draws, setup.config.context))
+    own = count_targets(batch.mask, draws, setup.config.context)
+    counts = BatchCounts(*setup.total((own.steps, own.targets)), setup.num_devices)
     loss = setup.config.world_model.loss
     return jax.grad(world_model_loss, has_aux=True)(params, setup.agent.world_model, batch, draws, counts, loss)
 
@@ -84,7 +85,7 @@ def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMSta
     """This device's share of the batch's gradients and metrics; `lstm` is the state at the trajectory's start."""
     network, loss = setup.agent.actor_critic, setup.config.actor_critic.loss
     means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss)
-    return means if setup.axis is None else jax.tree.map(lambda x: x / jax.lax.axis_size(setup.axis), means)
+    return jax.tree.map(lambda x: x / setup.num_devices, means)
 
 
 def apply_gradients(

@@ -38,7 +38,7 @@ class BatchCounts(NamedTuple):
 
     steps: jax.Array  # [], valid steps
     targets: jax.Array  # [P], valid targets of each pass
-    devices: jax.Array  # []
+    devices: jax.Array | int  # []
 
 
 def draw_loss(
@@ -63,7 +63,7 @@ def count_targets(mask: jax.Array, draws: LossDraws, context: int) -> BatchCount
     """This device's counts for a batch with `mask` [B, T]; summed over the devices they are the batch's."""
     mask, passes = mask.astype(jnp.float32), len(draws.sigma)
     targets = jax.lax.dynamic_slice_in_dim(mask, draws.start + context, passes, 1)
-    return BatchCounts(mask.sum(), targets.sum(0), jnp.ones(()))
+    return BatchCounts(mask.sum(), targets.sum(0), 1)
 
 
 def world_model_loss(
