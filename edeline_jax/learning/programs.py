@@ -62,7 +62,10 @@ class Program(Protocol):
         """Compiles for arrays of these shapes; returns a line to print. Called only if `is_compiled` is false."""
 
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
-        """Yields after every dispatch until `num_updates` are done or a metric is not finite; `state` is donated."""
+        """Yields after every dispatch until `num_updates` are done; `state` is donated.
+
+        A dispatch ends early with the first update that has a metric which is not finite; to go on is up to the caller.
+        """
 
 
 class UpdateProgram:

@@ -386,14 +386,13 @@ def actor_critic_layout(tree: dict) -> dict[str, np.ndarray]:
 def test_imagination_begins_at_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(updates, "sample_starts", lambda start, *_: start)
     model, weights, start = AGENT.world_model, params()["world_model"], first_start()
+    setup = Setup(AGENT, imagination_config(), None)
 
     @jax.jit
     def begin(weights: dict, start: Segment) -> tuple[RolloutState, tuple]:
         before = start.frames[:, :3], start.actions[:, :3]
         caches = model.apply(weights, *before, model.init_cache(4), method="embed")[1]
-        return updates.begin_imagining(
-            weights, start, jax.random.key(0), Setup(AGENT, imagination_config(), None)
-        ), caches
+        return updates.begin_imagining(weights, start, jax.random.key(0), setup), caches
 
     state, caches = begin(weights, start)
     assert np.array_equal(state.obs, start.frames[:, 3]) and np.array_equal(state.env.frames, start.frames)
