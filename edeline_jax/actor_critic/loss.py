@@ -27,7 +27,7 @@ def actor_critic_loss(
     """
     T, B = trajectory.obs.shape[:2]
     chex.assert_tree_shape_prefix(trajectory, (T, B))
-    chex.assert_tree_shape_prefix(lstm, (B, network.config.actor_critic.lstm_dim))
+    chex.assert_tree_shape_prefix(lstm, (B,))
     logits, values = _replay(params, network, trajectory, lstm)
     returns = lambda_returns(
         trajectory.rewards, trajectory.ends, trajectory.truncations, trajectory.bootstraps, config.gamma, config.lambda_

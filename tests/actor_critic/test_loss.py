@@ -34,7 +34,7 @@ class ToyNetwork:
 
     def recur(self, params: jax.Array, features: jax.Array, state: LSTMState) -> tuple:
         hx = params[0] * (0.5 * state.hx + features)
-        return hx * LOGITS, params[1] * hx[:, 0], LSTMState(hx, state.cx)
+        return hx * LOGITS[None], params[1] * hx[:, 0], LSTMState(hx, state.cx)
 
 
 def trajectory(restarts: list[tuple[int, int]]) -> Trajectory:
