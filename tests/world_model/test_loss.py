@@ -37,7 +37,7 @@ class ToyModel(NamedTuple):
         return actions[..., None].astype(jnp.float32), None
 
     def outcome_logits(self, w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return h * REWARD, h * END
+        return h * REWARD[None, None], h * END[None, None]
 
     def denoise(self, w: jax.Array, context: jax.Array, noisy: jax.Array, sigma: jax.Array, h: jax.Array) -> tuple:
         scale = conditioners(sigma[:, None, None, None], DENOISER.sigma_data, DENOISER.sigma_offset_noise)
