@@ -27,6 +27,7 @@ from edeline_jax.world_model.imagination import ImaginationState, StepDraws
 from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
 from tests.golden_data import assert_close, channels_last, config, load, params
+from tests.learning.states import assert_same
 
 AGENT = build_agent(config(), 5)
 
@@ -102,12 +103,6 @@ def world_model_program() -> Callable:
 def compiled(program: Callable, *args) -> Callable:
     """Traced at once, since what it calls is replaced only now."""
     return jax.jit(program).lower(*args, np.int32(1)).compile()
-
-
-def assert_same(one: TrainState, other: TrainState) -> None:
-    """Equal bit for bit."""
-    one, other = (s._replace(key=jax.random.key_data(s.key)) for s in (one, other))
-    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_world_model_loss() -> None:

@@ -25,6 +25,7 @@ from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
+from tests.learning.states import assert_same
 from tests.tiny_config import get_config
 
 PARTS = 2
@@ -121,12 +122,6 @@ def averaged(parts: list) -> tuple[dict, dict]:
 def assert_learner(actual: Learner, params: dict, num_updates: int) -> None:
     assert actual.updates == num_updates
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual.params, params)
-
-
-def assert_same(one: TrainState, other: TrainState) -> None:
-    """Equal bit for bit."""
-    one, other = (s._replace(key=jax.random.key_data(s.key)) for s in (one, other))
-    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def assert_metrics(metrics: dict, expected: list[dict], norms: list[float]) -> None:
