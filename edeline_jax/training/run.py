@@ -166,9 +166,9 @@ class Run:
         games: list[Game] = []
         with self._bar(network, left, "update") as bar:
             if self._profiles and program.pace.num_dispatches == 0:
-                self._update(network, 1, bar)  # the first one is slower
+                games += self._update(network, 1, bar)  # the first one is slower
                 with jax.profiler.trace(str(self.folder.profile(network))):
-                    self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
+                    games += self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
                 self.say(f"profile of the {network} update in {self.folder.profile(network)}")
             games += self._update(network, self._updates_left(network), bar)
         if program.env_steps_per_update:
