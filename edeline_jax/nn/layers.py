@@ -15,6 +15,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from edeline_jax.nn.convolution import convolve
 from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
+from edeline_jax.nn.params import param
 from edeline_jax.nn.pooling import max_pool
 
 zeros = nn.initializers.zeros
@@ -35,10 +36,10 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         default = uniform_fan_in(x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init or default, (x.shape[-1], self.features))
+        kernel = param(self, "kernel", self.kernel_init or default, (x.shape[-1], self.features))
         y = x @ kernel.astype(x.dtype)
         if self.use_bias:
-            bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+            bias = param(self, "bias", self.bias_init or default, (self.features,)).astype(x.dtype)
             y += jnp.broadcast_to(bias, y.shape)
         return y
 
@@ -59,8 +60,8 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
         default = uniform_fan_in(self.size**2 * x.shape[-1])
-        kernel = self.param("kernel", self.kernel_init or default, shape).astype(x.dtype)
-        bias = self.param("bias", self.bias_init or default, (self.features,)).astype(x.dtype)
+        kernel = param(self, "kernel", self.kernel_init or default, shape).astype(x.dtype)
+        bias = param(self, "bias", self.bias_init or default, (self.features,)).astype(x.dtype)
         return checkpoint_name(convolve(x, kernel, self.stride) + bias[None, None, None], "convolution")
 
 
@@ -99,8 +100,8 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        bias = self.param("bias", zeros, (x.shape[-1],))
+        scale = param(self, "scale", nn.initializers.ones, (x.shape[-1],))
+        bias = param(self, "bias", zeros, (x.shape[-1],))
         return group_normalize(x, scale[None, None, None], bias[None, None, None])
 
 
@@ -122,7 +123,7 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        scale = param(self, "scale", nn.initializers.ones, (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         normalized = x32 * jax.lax.rsqrt(jnp.square(x32).mean(-1, keepdims=True) + self.eps)
         return (normalized * jnp.broadcast_to(scale, x.shape)).astype(x.dtype)
@@ -138,7 +139,7 @@ class FourierFeatures(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        weight = jax.lax.stop_gradient(self.param("weight", nn.initializers.normal(1.0), (self.features // 2,)))
+        weight = jax.lax.stop_gradient(param(self, "weight", nn.initializers.normal(1.0), (self.features // 2,)))
         angle = 2 * jnp.pi * z[:, None] * weight[None]
         return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
 

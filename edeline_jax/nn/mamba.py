@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import MambaConfig
 from edeline_jax.nn.initializers import inverse_softplus_log_uniform, log_arange, symmetric_uniform, uniform_fan_in
 from edeline_jax.nn.layers import Linear, RMSNorm
+from edeline_jax.nn.params import param
 from edeline_jax.nn.selective_scan import causal_convolution, selective_scan
 
 
@@ -44,8 +45,8 @@ class Mixer(nn.Module):
         rank = math.ceil(c.d_model / 16)
         x, z = jnp.split(Linear(2 * E, use_bias=False, name="in_proj")(x), 2, axis=-1)
 
-        kernel = self.param("conv_kernel", uniform_fan_in(c.d_conv), (c.d_conv, E))
-        bias = self.param("conv_bias", uniform_fan_in(c.d_conv), (E,))
+        kernel = param(self, "conv_kernel", uniform_fan_in(c.d_conv), (c.d_conv, E))
+        bias = param(self, "conv_bias", uniform_fan_in(c.d_conv), (E,))
         x, conv = causal_convolution(x.astype(jnp.float32), cache.conv, kernel, bias)
         x = nn.silu(x)
 
@@ -53,8 +54,8 @@ class Mixer(nn.Module):
         delta, B, C = jnp.split(projected, (rank, rank + N), axis=-1)
         dt_bias = inverse_softplus_log_uniform(1e-3, 1e-1)
         delta = Linear(E, kernel_init=symmetric_uniform(rank**-0.5), bias_init=dt_bias, name="dt_proj")(delta)
-        A = -jnp.exp(self.param("A_log", log_arange, (E, N)))
-        D = self.param("D", nn.initializers.ones, (E,))
+        A = -jnp.exp(param(self, "A_log", log_arange, (E, N)))
+        D = param(self, "D", nn.initializers.ones, (E,))
         y, s = selective_scan(x, jax.nn.softplus(delta), A, B, C, D, cache.s, c.scan)
         return Linear(c.d_model, use_bias=False, name="out_proj")(y.astype(dtype) * nn.silu(z)), MambaCache(s, conv)
 

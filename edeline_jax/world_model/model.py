@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.mamba import MambaCache, init_cache
+from edeline_jax.nn.params import param
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
@@ -22,8 +23,8 @@ class WorldModel(nn.Module):
         self.recurrent_emb = RecurrentEmb(self.config.recurrent_emb, self.num_actions, dtype)
         self.denoiser = Denoiser(self.config.denoiser, dtype)
         self.rew_end_model = RewEndModel(dtype)
-        self.harmony_s1 = self.param("harmony_s1", nn.initializers.zeros, ())
-        self.harmony_s2 = self.param("harmony_s2", nn.initializers.zeros, ())
+        self.harmony_s1 = param(self, "harmony_s1", nn.initializers.zeros, ())
+        self.harmony_s2 = param(self, "harmony_s2", nn.initializers.zeros, ())
 
     def embed(
         self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
