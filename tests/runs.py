@@ -17,6 +17,7 @@ from edeline_jax.workdir.folder import RunFolder
 ROOT = Path(__file__).parent.parent
 TINY = "tests/tiny_config.py"
 LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": "jax._src.interpreters.pxla"}
+IN_A_HURRY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
 PROGRAM = re.compile(r"Compiling jit\((\w+)\)")
 
 
@@ -26,8 +27,7 @@ def command(workdir: Path | str, *overrides: str, config: str = TINY) -> list[st
 
 def environment(devices: int = 1, **variables: str) -> dict[str, str]:
     """Programs of these runs are compiled in a hurry: they are tests of plumbing, numbers are compared elsewhere."""
-    fixed = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
-    fixed["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+    fixed = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), **IN_A_HURRY}
     return os.environ | fixed | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"} | variables
 
 

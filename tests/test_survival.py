@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.survival import survive
-from tests.runs import environment
+from tests.runs import IN_A_HURRY
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_run_survives_sigkill(tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anywhere, in a checkpoint and in a journal file: counts, losses and files are checked by `survive`."""
-    monkeypatch.setenv("XLA_FLAGS", environment()["XLA_FLAGS"])
+    for name, value in IN_A_HURRY.items():
+        monkeypatch.setenv(name, value)
     moments = [kill.moment for kill in survive(tmp_path, kills, seed=kills)]
     assert {"anywhere", "checkpoint", "journal"} <= set(moments)
