@@ -68,6 +68,6 @@ def test_a_film_shows_the_liveliest_place_and_goes_on_from_its_context(lengths: 
     assert len(still) == length and np.abs(still[L:] - frames[L - 1]).max() <= 1
 
     again, shown = film(steps, show_action)
-    np.testing.assert_array_equal(again, real)
+    assert np.abs(again - real).max() <= 1  # another program
     np.testing.assert_array_equal(shown[:L], real[:L])
     assert np.abs(shown[L:] - level(actions[L - 1 : -1])[:, None, None, None]).max() <= 1
