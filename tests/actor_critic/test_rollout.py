@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.actor_critic.rollout import EnvStep, PolicyDraws, RolloutState, host_scan, rollout
-from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.envs.outcome import Outcome
+from tests.random_params import random_params
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
@@ -13,10 +14,7 @@ NETWORK = build_agent(CONFIG, 3).actor_critic
 B, T, K = 4, 7, 2
 
 
-def params() -> dict:
-    """Random heads, so that values and logits differ from frame to frame."""
-    tree = init_params(build_agent(CONFIG, 3), CONFIG, jax.random.key(0))["actor_critic"]
-    return jax.tree.map(lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), tree)
+PARAMS = random_params(build_agent(CONFIG, 3), CONFIG)["actor_critic"]
 
 
 def frame(state: jax.Array) -> jax.Array:
@@ -42,7 +40,7 @@ def draws() -> PolicyDraws:
 
 
 def run(step: EnvStep, **kwargs):
-    return rollout(params(), NETWORK, step, begin(), draws(), **kwargs)
+    return rollout(PARAMS, NETWORK, step, begin(), draws(), **kwargs)
 
 
 def test_the_host_loop_equals_the_scan() -> None:
@@ -54,8 +52,7 @@ def test_bootstraps_and_restarts_step_by_step() -> None:
     """The rollout against its definition, one environment and one frame at a time."""
     end, trajectory = run(env_step)
     assert 3 <= trajectory.dead.sum() <= T * B - 3
-    weights = params()
-    apply = jax.jit(lambda obs, lstm: NETWORK.apply(weights, obs, lstm))
+    apply = jax.jit(lambda obs, lstm: NETWORK.apply(PARAMS, obs, lstm))
     lstm, state = NETWORK.init_state(B), jnp.arange(4.0)
     for t in range(T):
         _, value, lstm = apply(frame(state), lstm)

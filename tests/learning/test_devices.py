@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from benchmarks.hlo import collectives
 from edeline_jax.acting.replay_keeper import empty_replay
 from edeline_jax.actor_critic.rollout import Trajectory
-from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
@@ -31,6 +31,7 @@ from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
 from edeline_jax.world_model.loss import LossDraws, draw_loss
 from tests.golden_data import assert_close
+from tests.random_params import random_params
 from tests.tiny_config import get_config
 
 CONFIG = pour(get_config())
@@ -41,11 +42,7 @@ FRAME = (20, 20, 3)
 
 @pytest.fixture(scope="module")
 def params() -> dict:
-    """Every weight random, so that no gradient hides behind a zero."""
-    params = init_params(AGENT, CONFIG, jax.random.key(0))
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    return tree.unflatten([x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)])
+    return random_params(AGENT, CONFIG)
 
 
 def segments() -> Segment:

@@ -1,11 +1,14 @@
 """Causality, independence of rows, and the mixed precision of the world model's networks."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.agent.networks import build_agent
+from edeline_jax.agent.networks import Agent, build_agent
 from edeline_jax.world_model.model import WorldModel
 from tests.golden_data import config, params
 
@@ -49,29 +52,30 @@ def test_denoised_rows_are_independent() -> None:
     assert reach[0] > 0 and reach[1] == 0
 
 
+def run_world_model(agent: Agent, frames: jax.Array, actions: jax.Array) -> list[jax.Array]:
+    """Every output: of the embedding, its caches, and of the denoiser."""
+    model, weights = agent.world_model, params()["world_model"]
+    h, caches = model.apply(weights, frames, actions, model.init_cache(B), method="embed")
+    F, denoised = model.apply(weights, frames[:, :4], frames[:, 4], jnp.ones(B), h[:, 3], method="denoise")
+    return [h, F, denoised, *jax.tree.leaves(caches)]
+
+
+def run_actor_critic(agent: Agent, frames: jax.Array, actions: jax.Array) -> list[jax.Array]:
+    network = agent.actor_critic
+    logits, value, state = network.apply(params()["actor_critic"], frames[:, 0], network.init_state(B))
+    return [logits, value, *state]
+
+
 @pytest.mark.parametrize("network", ["world_model", "actor_critic"])
 def test_bfloat16_stays_close_and_float32_where_it_must(network: str) -> None:
-    import dataclasses
-
+    run = {"world_model": run_world_model, "actor_critic": run_actor_critic}[network]
     low = dataclasses.replace(config(), agent=dataclasses.replace(config().agent, compute_dtype="bfloat16"))
     frames, actions = inputs()
-    outputs = []
-    for chosen in (config(), low):
-        agent = build_agent(chosen, 5)
-        if network == "world_model":
-            h, caches = agent.world_model.apply(
-                params()[network], frames, actions, agent.world_model.init_cache(B), method="embed"
-            )
-            F, denoised = agent.world_model.apply(
-                params()[network], frames[:, :4], frames[:, 4], jnp.ones(B), h[:, 3], method="denoise"
-            )
-            outputs.append([h, F, denoised, *jax.tree.leaves(caches)])
-        else:
-            logits, value, state = agent.actor_critic.apply(
-                params()[network], frames[:, 0], agent.actor_critic.init_state(B)
-            )
-            outputs.append([logits, value, *state])
-    for full, half in zip(*outputs, strict=True):
-        assert half.dtype == jnp.float32
-        error = np.linalg.norm(np.asarray(full - half)) / np.linalg.norm(np.asarray(full))
+    full, half = (
+        jax.jit(functools.partial(run, build_agent(chosen, 5)))(frames, actions) for chosen in (config(), low)
+    )
+    assert len(full) == len(half) > 2
+    for one, other in zip(full, half, strict=True):
+        assert other.dtype == jnp.float32
+        error = np.linalg.norm(np.asarray(one - other)) / np.linalg.norm(np.asarray(one))
         assert 1e-6 < error < 0.05

@@ -1,0 +1,20 @@
+"""Parameters of which every one is random, so that no gradient hides behind a zero."""
+
+import jax
+import numpy as np
+
+from edeline_jax.agent.networks import Agent, init_params
+from edeline_jax.config import Config
+from edeline_jax.nn.params import Params
+
+
+def random_params(agent: Agent, config: Config) -> Params:
+    """Drawn by NumPy: to compile fresh weights takes as long as an update."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
+
+    def draw(path: tuple, like: jax.ShapeDtypeStruct) -> jax.Array:
+        mean = float(path[-1].key == "scale")
+        return jax.numpy.asarray(mean + 0.3 * rng.standard_normal(like.shape, np.float32))
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
