@@ -12,8 +12,6 @@ from tests.tiny_config import get_config
 CONFIG = pour(get_config())
 NETWORK = build_agent(CONFIG, 3).actor_critic
 B, T, K = 4, 7, 2
-
-
 PARAMS = random_params(build_agent(CONFIG, 3), CONFIG)["actor_critic"]
 
 
