@@ -1,6 +1,7 @@
 """Parameters of which every one is random, so that no gradient hides behind a zero."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.agent.networks import Agent, init_params
@@ -15,6 +16,6 @@ def random_params(agent: Agent, config: Config) -> Params:
 
     def draw(path: tuple, like: jax.ShapeDtypeStruct) -> jax.Array:
         mean = float(path[-1].key == "scale")
-        return jax.numpy.asarray(mean + 0.3 * rng.standard_normal(like.shape, np.float32))
+        return jnp.asarray(mean + 0.3 * rng.standard_normal(like.shape, np.float32))
 
     return jax.tree_util.tree_map_with_path(draw, shapes)

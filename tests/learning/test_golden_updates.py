@@ -29,6 +29,7 @@ from tests.adamw import adamw
 from tests.golden_data import assert_close, channels_last, config, load, params
 from tests.learning.states import assert_same
 
+pytestmark = pytest.mark.optimized
 AGENT = build_agent(config(), 5)
 
 DEAD = ("cross_attn.q_proj", "cross_attn.k_proj")

@@ -20,6 +20,7 @@ from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample, sam
 from edeline_jax.world_model.model import WorldModel
 from tests.golden_data import assert_close, channels_last, config, load, params
 
+pytestmark = pytest.mark.optimized
 modules, sampler = load("modules"), load("sampler")
 MODEL = WorldModel(config().agent, 5)
 INNER = config().agent.denoiser.inner_model
