@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.rollout import Trajectory, act
 from edeline_jax.agent.networks import Agent, init_params
 from edeline_jax.config import Config
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.updates import actor_critic_gradients, world_model_gradients
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.segment import Segment
@@ -32,7 +32,7 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
     Restarts and their burn-ins happen at random and are not counted; nor is the optimizer, which is negligible.
     """
-    params = jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
+    params = jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))
     step = imagined_step_flops(agent, config, params["world_model"])
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
     B = config.actor_critic.training.batch_size
@@ -64,7 +64,7 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     loss = config.world_model.loss
     draws = jax.eval_shape(lambda: draw_loss(key, key, batch.frames.shape, config.context, loss))
     flops = count(
-        lambda params, batch, draws: world_model_gradients(params, batch, draws, Setup(agent, config, None)),
+        lambda params, batch, draws: world_model_gradients(params, batch, draws, make_setup(agent, config)),
         params,
         batch,
         draws,
@@ -115,7 +115,7 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
         _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
     )
     gradients = count(
-        lambda params, trajectory, lstm: actor_critic_gradients(params, trajectory, lstm, Setup(agent, config, None)),
+        lambda params, trajectory, lstm: actor_critic_gradients(params, trajectory, lstm, make_setup(agent, config)),
         params,
         trajectory,
         lstm,

@@ -159,7 +159,7 @@ def main(argv: Sequence[str]) -> None:
     config = pour(get_config("breakout"))
     inner = config.agent.denoiser.inner_model
     agent = build_agent(config, 4)
-    params = init_params(agent, config, jax.random.key(0))
+    params = init_params(agent, config.frame_shape, jax.random.key(0))
     params = jax.tree.map(lambda x: x + 0.02 * np.random.default_rng(0).normal(size=x.shape).astype(x.dtype), params)
     x = np.random.default_rng(1).normal(size=(BATCH.value, 64, 64, inner.channels[0])).astype(np.float32)
     cond = np.random.default_rng(2).normal(size=(BATCH.value, inner.cond_channels)).astype(np.float32)

@@ -3,6 +3,7 @@
 Usage: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config.KEY=VALUE ...] [--workdir=DIR]`.
 """
 
+import gc
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
@@ -25,6 +26,7 @@ PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a 
 def main(argv: Sequence[str]) -> None:
     """Starts or resumes the run that the flags describe."""
     del argv
+    gc.set_threshold(100_000)  # tracing makes millions of objects that stay: looking for garbage costs a quarter of it
     if CONFIG.value is None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
     import jax  # after the flags are parsed, so that a wrong flag fails at once
@@ -34,11 +36,9 @@ def main(argv: Sequence[str]) -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
     from edeline_jax.config import pour
     from edeline_jax.runtime import cluster
-    from edeline_jax.runtime.files import in_bucket
-    from edeline_jax.runtime.interruption import Interrupted, Interruption
-    from edeline_jax.training.run import Run
-    from edeline_jax.training.summary import finish, is_finished
-    from edeline_jax.workdir.opening import open_shared_workdir, run_facts
+    from edeline_jax.runtime.interruption import Interruption
+    from edeline_jax.training import job
+    from edeline_jax.workdir.opening import run_facts
 
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()
@@ -46,27 +46,7 @@ def main(argv: Sequence[str]) -> None:
     config = pour(CONFIG.value, jax.device_count())
     cluster.refuse_disagreement(run_facts(config))
     say = partial(print, flush=True) if cluster.is_main() else lambda line: None
-    workdir = open_shared_workdir(WORKDIR.value, config, ALLOW.value, say)
-    if PROFILE.value and in_bucket(workdir.path):
-        raise UserError(f"--profile: {workdir.path} is in a bucket; profiles need a --workdir on a disk")
-    if is_finished(workdir.path, config):
-        say(f"{workdir.path} holds a finished run: nothing to do")
-        return
-    run = Run(config, workdir, interruption, say, PROFILE.value)
-    try:
-        run.introduce()
-        run.train()
-        finish(run)
-    except Interrupted:
-        run.save()
-        say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir.path} goes on")
-    except (UserError, jax.errors.JaxRuntimeError) as error:
-        if jax.process_count() > 1:  # a teardown waits for the other processes, which may be gone
-            lost = f"lost another process of the run: {one_line(error)}; start all again with --workdir={workdir.path}"
-            command_line.give_up(str(error) if isinstance(error, UserError) else lost)
-        raise
-    finally:
-        run.close()
+    job.train(config, WORKDIR.value, ALLOW.value, interruption, say, PROFILE.value)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,21 @@
 """Eight virtual CPU devices, so that the tests of several devices need no accelerator; no silent broadcasts."""
 
+import gc
+import os
+import shutil
+from pathlib import Path
+
 import jax
 import pytest
+
+from tests.in_process import train_here
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+# Kernels by XLA's simpler emitters take half as long to compile; read by the processes that tests start, too.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+gc.set_threshold(100_000)  # as in edeline_jax.train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -13,3 +23,16 @@ def _compilation(request: pytest.FixtureRequest) -> None:
     """Programs are compiled in a hurry, except in modules marked as optimized: those test numbers of the real ones."""
     in_a_hurry = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", in_a_hurry)
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    train_here(folder)
+    return folder
+
+
+@pytest.fixture
+def finished(_finished: Path, tmp_path: Path) -> Path:
+    """The folder of a tiny run that has come to its end; a copy for each test."""
+    return shutil.copytree(_finished, tmp_path / "finished")

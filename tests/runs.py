@@ -16,7 +16,8 @@ from edeline_jax.workdir.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 TINY = "tests/tiny_config.py"
-LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": "jax._src.interpreters.pxla"}
+PROGRAMS_LOG = "jax._src.interpreters.pxla"
+LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": PROGRAMS_LOG}
 IN_A_HURRY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
 PROGRAM = re.compile(r"Compiling jit\((\w+)\)")
 
@@ -29,6 +30,11 @@ def environment(devices: int = 1, **variables: str) -> dict[str, str]:
     """Programs of these runs are compiled in a hurry: they are tests of plumbing, numbers are compared elsewhere."""
     fixed = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), **IN_A_HURRY}
     return os.environ | fixed | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"} | variables
+
+
+def flags(changes: dict[str, object]) -> list[str]:
+    """ "training.num_final_epochs" -> 2 as flags."""
+    return [f"--config.{key}={value}" for key, value in changes.items()]
 
 
 def train(

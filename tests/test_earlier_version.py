@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from edeline_jax.agent.weights import Weights, read_weights
-from tests.runs import state_arrays, summary, train
+from tests.in_process import train_here
+from tests.runs import state_arrays, summary
 
 FOLDER = Path(__file__).parent / "earlier_version"
 
@@ -35,8 +36,8 @@ def test_an_agent_in_a_run_and_in_a_file_is_the_same(run: Path, exported: Weight
 def test_a_run_goes_on_to_the_same_parameters(run: Path) -> None:
     """Its last epoch collects nothing, so it depends on the saved state and on the saved steps alone."""
     before = state_arrays(run)
-    result = train(run, "--config.evaluation.every=100", "--config.training.num_final_epochs=2")
-    assert result.returncode == 0 and "resumed after epoch 4, 160 steps, updates (9, 9)" in result.stdout, result.stderr
+    output = train_here(run, {"evaluation.every": 100, "training.num_final_epochs": 2})
+    assert "resumed after epoch 4, 160 steps, updates (9, 9)" in output
     assert summary(run)["progress"]["epoch"] == 5 and summary(run)["world_model_updates"] == 11
     after = state_arrays(run)
     with np.load(FOLDER / "after_epoch_5.npz") as expected:

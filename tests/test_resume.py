@@ -9,96 +9,81 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runs import (
-    ROOT,
-    assert_one_line_error,
-    environment,
-    finished_run,
-    module,
-    rows,
-    start,
-    state_arrays,
-    summary,
-    train,
-    write_recordings,
-)
+from edeline_jax.dataset.__main__ import main as dataset_program
+from edeline_jax.learning import programs
+from edeline_jax.runtime.errors import UserError
+from tests.in_process import Stop, call, train_here
+from tests.runs import ROOT, environment, flags, rows, start, state_arrays, summary, train, write_recordings
 
-COLLECT_LONG = "--config.collection.first_epoch.min=2000", "--config.collection.first_epoch.max=2000"
+RECORDED = {"env.id": "none", "training.num_final_epochs": 2}
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_recordings(folder / "recordings", [9, 14, 5, 20, 8])
-    result = module("edeline_jax.dataset", "import", folder / "recordings", folder / "dataset")
-    assert result.returncode == 0, result.stderr
+    call(dataset_program, "import", folder / "recordings", folder / "dataset")
     return folder / "dataset"
 
 
-def stop_at(process: subprocess.Popen, beginning: str, delay: float = 0.0) -> str:
+def terminated(process: subprocess.Popen, beginning: str) -> str:
     """SIGTERM once a line begins so; returns the whole output, having checked the exit status."""
     output = ""
     for line in process.stdout:
         output += line
         if line.startswith(beginning):
-            time.sleep(delay)
             process.send_signal(signal.SIGTERM)
     process.wait(120)
     assert process.returncode == 0, process.stderr.read()
     return output
 
 
-def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
-    """Without collection nothing but the updates changes the state; the stop falls into the middle of an epoch."""
-    fixed = [
-        "--config.env.id=none",
-        f"--config.collection.path_to_static_dataset={dataset}",
-        "--config.training.num_final_epochs=2",
-        "--config.world_model.training.steps_first_epoch=60",
-        "--config.actor_critic.training.steps_first_epoch=60",
-    ]
-    straight = train(tmp_path / "straight", *fixed)
-    assert straight.returncode == 0, straight.stderr
-    output = stop_at(start(tmp_path / "stopped", *fixed), "actor_critic:")
-    assert "interrupted in epoch 1" in output
-    resumed = train(tmp_path / "stopped", *fixed)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resumed in epoch 1" in resumed.stdout
+def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without collection nothing but the updates changes the state; the stop falls into the middle of an epoch.
+
+    The interrupted run dispatches its updates one by one, the other one many at once.
+    """
+    changes = RECORDED | {
+        "collection.path_to_static_dataset": str(dataset),
+        "world_model.training.steps_first_epoch": 8,
+        "actor_critic.training.steps_first_epoch": 8,
+    }
+    train_here(tmp_path / "straight", changes)
+    monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)
+    assert "interrupted in epoch 1" in train_here(tmp_path / "stopped", changes, stop=Stop("actor_critic:"))
+    assert "resumed in epoch 1" in train_here(tmp_path / "stopped", changes)
     expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
     assert list(expected) == list(got)
     for name, array in expected.items():
         np.testing.assert_array_equal(got[name], array, err_msg=name)
-    assert expected["['world_model']['updates']"] == 62
+    assert expected["['world_model']['updates']"] == 10
 
 
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
     """The README's example, without an environment and without an agent."""
-    alone = ["--config.actor_critic.training.start_after_epochs=100", "--config.training.num_final_epochs=2"]
-    fixed = [f"--config.collection.path_to_static_dataset={dataset}", "--config.env.id=none"]
-    result = train(tmp_path, *fixed, *alone)
-    assert result.returncode == 0, result.stderr
+    alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}
+    train_here(tmp_path, RECORDED | alone, pictures=True)
     end = summary(tmp_path)
     assert (end["world_model_updates"], end["actor_critic_updates"]) == (5, 0)
     assert (tmp_path / "report" / "imagination.gif").exists() and "return_mean" not in end
 
 
-def test_sigterm_in_collection_in_an_update_and_in_a_save(tmp_path: Path) -> None:
-    """One run, stopped three times; at its end the counters are those of the schedule."""
-    long = [*COLLECT_LONG, "--config.collection.num_steps_total=2040", "--config.training.num_final_epochs=0"]
-    long += ["--config.world_model.training.steps_first_epoch=40", "--config.collection.first_epoch.threshold_rew=0"]
-    output = stop_at(start(tmp_path, *long), "replay:", delay=0.5)
+def test_a_run_stopped_in_collection_in_an_update_and_in_a_save_ends_with_its_schedule(tmp_path: Path) -> None:
+    changes = {"world_model.training.steps_first_epoch": 40, "training.num_final_epochs": 0}
+    output = train_here(tmp_path, changes, stop=Stop("replay:", breaths=1))
     assert "interrupted in epoch 1" in output and "compiling" not in output
-    collected = len(list((tmp_path / "replay").glob("*.npz")))
-    assert 0 < collected < 50
-    output = stop_at(start(tmp_path, *long), "world_model:")
+    assert len(list((tmp_path / "replay").glob("*.npz"))) == 1  # one part of two
+    process = start(tmp_path, *flags(changes))
+    output = terminated(process, "world_model:")
     assert "resumed in epoch 1" in output and "compiling the actor_critic" not in output
-    output = stop_at(start(tmp_path, *long), "epoch 1:")
-    assert "resumed in epoch 1, 2000 steps" in output
-    result = train(tmp_path, *long)
-    assert result.returncode == 0, result.stderr
+    output = train_here(tmp_path, changes, stop=Stop("epoch 1:"))
+    assert "resumed in epoch 1, 80 steps" in output and "interrupted in epoch 2" in output
+    train_here(tmp_path, changes)
     end = summary(tmp_path)
-    assert end["progress"]["env_steps"] == 2040 and end["progress"]["epoch"] == 2
-    assert (end["world_model_updates"], end["actor_critic_updates"]) == (42, 5)
+    assert end["progress"]["env_steps"] == 160 and end["progress"]["epoch"] == 3
+    assert (end["world_model_updates"], end["actor_critic_updates"]) == (44, 7)
     counters = [(row["epoch"], row["world_model_updates"], row["actor_critic_updates"]) for row in rows(tmp_path)]
     assert counters == sorted(counters)
 
@@ -117,33 +102,26 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     assert "stopping" in process.stderr.read()
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workdir = tmp_path_factory.mktemp("run")
-    finished_run(workdir)
-    return workdir
-
-
 def test_a_changed_config_is_refused_with_the_list(finished: Path) -> None:
-    result = train(finished, "--config.seed=7", "--config.actor_critic.loss.gamma=0.9", "--config.wandb.name=other")
-    assert_one_line_error(result, "config.seed: 0 -> 7", "config.actor_critic.loss.gamma: 0.985 -> 0.9")
-    assert "config.wandb.name" not in result.stderr
+    changes = {"seed": 7, "actor_critic.loss.gamma": 0.9, "wandb.name": "other"}
+    list_ = r"config\.seed: 0 -> 7; config\.actor_critic\.loss\.gamma: 0\.985 -> 0\.9\. "
+    with pytest.raises(UserError, match=list_):
+        train_here(finished, changes)
 
 
 def test_a_finished_run_goes_on_when_its_schedule_grows(finished: Path) -> None:
-    """From the shell script, with a key that may change and one that must be allowed."""
-    shorter = ["--config.training.num_final_epochs=2", "--config.actor_critic.loss.gamma=0.9"]
-    allow = "--allow_config_change=config.actor_critic.loss.gamma"
+    """As from the shell script, with a key that may change and one that must be allowed."""
     before = json.loads((finished / "config.json").read_text())
-    line = ["--config=configs/run.py:" + str(finished), f"--workdir={finished}", *shorter, allow]
-    result = module("edeline_jax.train", *line)
+    changes = flags({"training.num_final_epochs": 2, "seed": 7})
+    result = train(finished, *changes, "--allow_config_change=config.seed", config=f"configs/run.py:{finished}")
     assert result.returncode == 0, result.stderr
     assert "changed config.training.num_final_epochs: 1 -> 2" in result.stdout
+    assert "changed config.seed: 0 -> 7" in result.stdout
     assert "resumed after epoch 4" in result.stdout
     end = summary(finished)
     assert end["progress"]["epoch"] == 5 and end["world_model_updates"] == 11
     after = json.loads((finished / "config.json").read_text())
-    before["training"]["num_final_epochs"], before["actor_critic"]["loss"]["gamma"] = 2, 0.9
+    before["training"]["num_final_epochs"], before["seed"] = 2, 7
     assert after == before
 
 

@@ -10,27 +10,36 @@ import pytest
 from PIL import Image, ImageSequence
 
 from edeline_jax.agent.weights import read_weights
+from edeline_jax.convert import main as convert
+from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.envs.catch import BALL, COLUMNS, PADDLE, PALETTE, ROWS
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import GAP, GIF_FRAME_HEIGHT, LINE, MARGIN, whole_scale
+from tests.in_process import call, logged_run, train_here
 from tests.runs import (
     assert_nothing_compiles_after_the_first_epoch,
     assert_one_line_error,
     finished_run,
+    flags,
     module,
     rows,
     summary,
     train,
 )
 
-TEST_ALWAYS = "--config.evaluation.every=1"
-LEARN = [f"--config.world_model.training.steps_{when}=60" for when in ("first_epoch", "per_epoch")]
+LEARN = {f"world_model.training.steps_{when}": 60 for when in ("first_epoch", "per_epoch")}
+ON_EIGHT = {
+    **LEARN,
+    "evaluation.every": 1,
+    "collection.num_steps_total": 150,
+    "actor_critic.training.grad_acc_steps": 2,
+}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, finished_run(workdir, "--profile", TEST_ALWAYS, *LEARN)
+    return workdir, finished_run(workdir, "--profile", *flags(LEARN | {"evaluation.every": 1}))
 
 
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:
@@ -132,7 +141,7 @@ def test_a_profile_holds_the_operations_of_both_updates(finished: tuple[Path, st
 def test_a_finished_run_does_nothing(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     before = (workdir / "metrics.jsonl").read_bytes()
-    result = train(workdir, *LEARN)
+    result = train(workdir, *flags(LEARN))
     assert result.returncode == 0 and "finished run: nothing to do" in result.stdout, result.stderr
     assert (workdir / "metrics.jsonl").read_bytes() == before
 
@@ -152,8 +161,7 @@ def losses(workdir: Path) -> np.ndarray:
 def on_eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """On 8 devices, actor-critic updates in two parts; the last collection does not fill all environments."""
     workdir = tmp_path_factory.mktemp("run")
-    changes = "--config.collection.num_steps_total=150", "--config.actor_critic.training.grad_acc_steps=2"
-    return workdir, finished_run(workdir, TEST_ALWAYS, *LEARN, *changes, devices=8)
+    return workdir, logged_run(workdir, ON_EIGHT, devices=8)
 
 
 def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:
@@ -183,9 +191,8 @@ def test_nothing_compiles_after_the_first_epochs_on_eight_devices(on_eight: tupl
 
 @pytest.mark.parametrize("devices", [1, 8])
 def test_model_free_learning_uses_real_steps(tmp_path: Path, devices: int) -> None:
-    flags = "--config.training.model_free=True", "--config.training.num_final_epochs=0"
-    result = train(tmp_path, *flags, devices=devices)
-    assert result.returncode == 0, result.stderr
+    changes = {"training.model_free": True, "training.num_final_epochs": 0}
+    train_here(tmp_path, changes, devices=devices, pictures=True)
     last = rows(tmp_path)[-1]
     assert last["world_model_updates"] == 0
     # each update takes backup_every = 4 steps of 8 environments; epochs of 3 and 2 updates, then 160 steps are through
@@ -193,20 +200,19 @@ def test_model_free_learning_uses_real_steps(tmp_path: Path, devices: int) -> No
     assert not (tmp_path / "report" / "imagination.png").exists()
 
 
-def test_what_a_run_learnt_can_be_taken_along_and_tested(finished: tuple[Path, str], tmp_path: Path) -> None:
+def test_what_a_run_learnt_can_be_taken_along_and_tested(
+    finished: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     """run -> file -> run -> file, then a test of the agent in a folder of its own."""
     export, again = tmp_path / "agent.safetensors", tmp_path / "again.safetensors"
     for source, target in ((finished[0], export), (export, tmp_path / "run"), (tmp_path / "run", again)):
-        result = module("edeline_jax.convert", source, target)
-        assert result.returncode == 0 and f"{source} -> {target}" in result.stdout, result.stderr
+        call(convert, source, target)
+        assert f"{source} -> {target}" in capsys.readouterr().out
     before, after = read_weights(export), read_weights(again)
     assert before.config == after.config and list(before.tensors) == list(after.tensors)
     for name, tensor in before.tensors.items():
         np.testing.assert_array_equal(after.tensors[name], tensor)
-    result = train(
-        tmp_path / "test", "--config.training.should=False", f"--config.initialization.path_to_ckpt={export}"
-    )
-    assert result.returncode == 0, result.stderr
+    train_here(tmp_path / "test", {"training.should": False, "initialization.path_to_ckpt": str(export)})
     assert summary(tmp_path / "test")["progress"]["epoch"] == 0 and summary(tmp_path / "test")["num_games"] == 6
     lines = [rows(workdir)[-1] for workdir in (finished[0], tmp_path / "test")]
     errors = [line["test_world_model/pixel_error"] for line in lines]
@@ -219,10 +225,12 @@ def test_a_conversion_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     assert_one_line_error(module("edeline_jax.convert", tmp_path / "no", tmp_path / "a.pt"), "no such file or folder")
 
 
-def test_what_a_run_collected_can_be_exported(finished: tuple[Path, str], tmp_path: Path) -> None:
-    result = module("edeline_jax.dataset", "export", finished[0], tmp_path / "data")
-    assert result.returncode == 0 and "160 steps" in result.stdout, result.stderr
-    assert module("edeline_jax.dataset", "validate", tmp_path / "data").returncode == 0
+def test_what_a_run_collected_can_be_exported(
+    finished: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    call(dataset, "export", finished[0], tmp_path / "data")
+    assert "160 steps" in capsys.readouterr().out
+    call(dataset, "validate", tmp_path / "data")
 
 
 @pytest.mark.parametrize(

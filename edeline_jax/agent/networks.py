@@ -23,11 +23,11 @@ def build_agent(config: Config, num_actions: int) -> Agent:
     return Agent(WorldModel(config.agent, num_actions), ActorCritic(config.agent, num_actions))
 
 
-def init_params(agent: Agent, config: Config, key: jax.Array) -> Params:
-    """Fresh float32 parameters. The key is consumed."""
+def init_params(agent: Agent, frame_shape: tuple[int, int, int], key: jax.Array) -> Params:
+    """Fresh float32 parameters for frames [H, W, C]. The key is consumed."""
     world_model_key, actor_critic_key = jax.random.split(key)
-    frames = jnp.zeros((1, config.context + 1, *config.frame_shape))
-    actions = jnp.zeros((1, config.context + 1), jnp.int32)
+    steps = agent.world_model.config.denoiser.inner_model.num_steps_conditioning + 1
+    frames, actions = jnp.zeros((1, steps, *frame_shape)), jnp.zeros((1, steps), jnp.int32)
     lstm = agent.actor_critic.init_state(1)
     return {
         "world_model": agent.world_model.init(world_model_key, frames, actions),

@@ -81,7 +81,7 @@ def to_torch(params: Params, config: Config) -> dict[str, np.ndarray]:
 
 def _template(config: Config, num_actions: int) -> Params:
     agent = build_agent(config, num_actions)
-    return jax.eval_shape(lambda key: init_params(agent, config, key), jax.random.key(0))
+    return jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))
 
 
 def _refuse(problem: str, found: set[str]) -> None:

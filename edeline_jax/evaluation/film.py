@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.agent.networks import Agent
-from edeline_jax.config import Config
+from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.frame import to_uint8
@@ -17,9 +16,7 @@ from edeline_jax.world_model.prediction import predict_sequence
 NUM_IMAGINED = 16  # frames of a film after its context
 
 
-def shoot(
-    params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
-) -> tuple[np.ndarray, np.ndarray]:
+def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
     """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the real context in both.
 
     Films the part of the replay in which the frames change most, so that there is something to see.
@@ -28,8 +25,8 @@ def shoot(
       params: of the world model, on one device.
       replay: one device's, with at least one episode.
     """
-    length = min(config.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
-    real, imagined = _shoot(params, replay, _liveliest(replay, length), key, agent, config, length)
+    length = min(setup.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
+    real, imagined = _shoot(params, replay, _liveliest(replay, length), key, setup, length)
     return np.asarray(real), np.asarray(imagined)
 
 
@@ -49,11 +46,11 @@ def _liveliest(replay: Replay, length: int) -> Step:
     return Step(*(jnp.array([x]) for x in (stream, first, steps, t)))
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5, 6))
+@functools.partial(jax.jit, static_argnums=(4, 5))
 def _shoot(
-    params: Params, replay: Replay, step: Step, key: jax.Array, agent: Agent, config: Config, length: int
+    params: Params, replay: Replay, step: Step, key: jax.Array, setup: Setup, length: int
 ) -> tuple[jax.Array, jax.Array]:
-    segment = cut(replay, step, step.t, config.frame_shape, length)
-    imagined = predict_sequence(params, agent.world_model, segment, key, config.world_model_env)
-    context = segment.frames[:, : config.context]
+    segment = cut(replay, step, step.t, setup.frame_shape, length)
+    imagined = predict_sequence(params, setup.agent.world_model, segment, key, setup.world_model_env)
+    context = segment.frames[:, : setup.context]
     return to_uint8(segment.frames[0]), to_uint8(jnp.concatenate([context, imagined], 1)[0])

@@ -13,6 +13,7 @@ from edeline_jax.envs import VectorEnv, env_seed, make_env
 from edeline_jax.evaluation.games import play_games
 from edeline_jax.evaluation.world_model import world_model_test
 from edeline_jax.learning.scalars import summarize_updates
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.workdir.progress import Progress
@@ -48,4 +49,5 @@ class Tester:
         return Evaluation(played.games, played.replay, losses)
 
     def _losses(self, params: Params, replay: Replay, key: jax.Array) -> dict[str, float]:
-        return summarize_updates(jax.device_get(world_model_test(params, replay, key, self._agent, self._config)))
+        setup, num_batches = make_setup(self._agent, self._config), self._config.evaluation.num_batches
+        return summarize_updates(jax.device_get(world_model_test(params, replay, key, setup, num_batches)))

@@ -2,8 +2,7 @@
 
 import jax
 
-from edeline_jax.agent.networks import Agent
-from edeline_jax.config import Config
+from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import sample_segments, sample_starts
@@ -13,24 +12,23 @@ from edeline_jax.world_model.prediction import one_step_errors
 
 @jax.jit(static_argnums=(3, 4))
 def world_model_test(
-    params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config
+    params: Params, replay: Replay, key: jax.Array, setup: Setup, num_batches: int
 ) -> dict[str, jax.Array]:
     """The world model's losses on unseen games, and its one-step pixel error and that of repeating the last frame.
 
-    Means over `evaluation.num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
+    Means over `num_batches` batches; pixel errors are root mean squares, in levels of 0..255.
     """
-    c = config.world_model
-    shape = config.frame_shape
+    model, c = setup.agent.world_model, setup.world_model
 
     def losses(key: jax.Array) -> dict[str, jax.Array]:
         keys = jax.random.split(key, 5)
-        batch = sample_segments(replay, keys[0], shape, c.training.batch_size, config.segment_length)
-        draws = draw_loss(keys[1], keys[2], batch.frames.shape, config.context, c.loss)
-        counts = count_targets(batch.mask, draws, config.context)
-        _, metrics = world_model_loss(params["world_model"], agent.world_model, batch, draws, counts, c.loss)
-        starts = sample_starts(replay, keys[3], shape, c.training.batch_size, config.context + 1)
-        errors = one_step_errors(params["world_model"], agent.world_model, starts, keys[4], config.world_model_env)
+        batch = sample_segments(replay, keys[0], setup.frame_shape, c.batch_size, setup.segment_length)
+        draws = draw_loss(keys[1], keys[2], batch.frames.shape, setup.context, c.loss)
+        counts = count_targets(batch.mask, draws, setup.context)
+        _, metrics = world_model_loss(params["world_model"], model, batch, draws, counts, c.loss)
+        starts = sample_starts(replay, keys[3], setup.frame_shape, c.batch_size, setup.context + 1)
+        errors = one_step_errors(params["world_model"], model, starts, keys[4], setup.world_model_env)
         return metrics | dict(zip(("pixel_error", "pixel_error_repeat_last"), errors, strict=True))
 
-    means = jax.lax.map(losses, jax.random.split(key, config.evaluation.num_batches))
+    means = jax.lax.map(losses, jax.random.split(key, num_batches))
     return jax.tree.map(lambda x: x.mean(0), means)

@@ -42,7 +42,7 @@ def _segments(key: jax.Array, replay: Replay, update: jax.Array, setup: Setup, m
         def part(number: jax.Array) -> Segment:
             return world_model_batch(key, replay, update, number, setup)[0]
 
-        return jax.lax.map(part, jnp.arange(setup.config.world_model.training.grad_acc_steps))
+        return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))
 
     specs = (P(), REPLAY_SPEC, P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(

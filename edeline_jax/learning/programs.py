@@ -1,5 +1,6 @@
 """The compiled update programs of a run, and the number of updates per dispatch."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -12,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState
 from edeline_jax.learning.updates import Metrics, train_actor_critic, train_world_model
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
@@ -74,10 +75,7 @@ class UpdateProgram:
     env_steps_per_update = 0
 
     def __init__(self, function: Callable, setup: Setup, mesh: Mesh):
-        def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
-            return function(state, replay, num_updates, setup)
-
-        self._jitted = lift(per_device, mesh, SPECS, (STATE_SPEC, P()), donate=0)
+        self._jitted = _on_mesh(function, setup, mesh)
         self._mesh, self._compiled = mesh, None
         self.pace = Pace()
         self.compile_seconds = 0.0
@@ -121,9 +119,19 @@ class UpdateProgram:
             yield Dispatch(state, metrics, done, seconds)
 
 
+@functools.cache
+def _on_mesh(function: Callable, setup: Setup, mesh: Mesh) -> Callable:
+    """The jitted program; runs in one process that learn alike share what it was traced to and compiled to."""
+
+    def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
+        return function(state, replay, num_updates, setup)
+
+    return lift(per_device, mesh, SPECS, (STATE_SPEC, P()), donate=0)
+
+
 def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:
     """The two update programs, by the name of the network they train."""
-    setup = Setup(agent, config, AXIS)
+    setup = make_setup(agent, config, AXIS)
     return {
         "world_model": UpdateProgram(train_world_model, setup, mesh),
         "actor_critic": UpdateProgram(train_actor_critic, setup, mesh),

@@ -6,16 +6,47 @@ import jax
 
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.config.schema import (
+    ActorCriticConfig,
+    ActorCriticLossConfig,
+    OptimizerConfig,
+    WorldModelConfig,
+    WorldModelEnvConfig,
+    WorldModelLossConfig,
+)
+
+
+class LearnerSetup(NamedTuple):
+    """How one network learns.
+
+    batch_size: of one part of an update, over all devices.
+    num_parts: the parts of an update, whose gradients are averaged.
+    """
+
+    optimizer: OptimizerConfig
+    loss: WorldModelLossConfig | ActorCriticLossConfig
+    batch_size: int
+    num_parts: int
 
 
 class Setup(NamedTuple):
-    """Networks, config and device axis, bound once when a program is built; hashable.
+    """Networks, device axis, and what updates read of the config; hashable, bound once when a program is built.
 
+    A run with another schedule has the same setup, and so the same programs.
+
+    frame_shape: (H, W, C).
+    context: L, the number of past frames that the denoiser is conditioned on.
+    segment_length: T, the steps of a world-model training segment.
     axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
     """
 
     agent: Agent
-    config: Config
+    frame_shape: tuple[int, int, int]
+    context: int
+    segment_length: int
+    world_model: LearnerSetup
+    actor_critic: LearnerSetup
+    world_model_env: WorldModelEnvConfig
     axis: str | None
 
     @property
@@ -35,3 +66,14 @@ class Setup(NamedTuple):
     def device(self) -> jax.Array | int:
         """This device's index along the axis."""
         return 0 if self.axis is None else jax.lax.axis_index(self.axis)
+
+
+def make_setup(agent: Agent, config: Config, axis: str | None = None) -> Setup:
+    """The setup of a config's updates; see `Setup` for `axis`."""
+
+    def learner(c: WorldModelConfig | ActorCriticConfig) -> LearnerSetup:
+        return LearnerSetup(c.optimizer, c.loss, c.training.batch_size, c.training.grad_acc_steps)
+
+    networks = learner(config.world_model), learner(config.actor_critic)
+    sizes = config.frame_shape, config.context, config.segment_length
+    return Setup(agent, *sizes, *networks, config.world_model_env, axis)

@@ -8,9 +8,9 @@ import optax
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.actor_critic.rollout import RolloutState
-from edeline_jax.agent.networks import Agent, init_params
-from edeline_jax.config import Config
+from edeline_jax.agent.networks import init_params
 from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.devices import AXIS
 from edeline_jax.world_model.imagination import ImaginationState
@@ -53,27 +53,26 @@ class TrainState(NamedTuple):
 STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), key=P())
 
 
-def init_state(agent: Agent, config: Config, key: jax.Array) -> TrainState:
+def init_state(setup: Setup, key: jax.Array) -> TrainState:
     """Fresh parameters, optimizers and an empty rollout. The key is consumed."""
     init_key, train_key = jax.random.split(key)
-    params = init_params(agent, config, init_key)
+    params = init_params(setup.agent, setup.frame_shape, init_key)
     return TrainState(
-        world_model=_learner(params["world_model"], make_optimizer(config.world_model.optimizer)),
-        actor_critic=_learner(params["actor_critic"], make_optimizer(config.actor_critic.optimizer)),
-        rollout=empty_rollout(agent, config),
+        world_model=_learner(params["world_model"], make_optimizer(setup.world_model.optimizer)),
+        actor_critic=_learner(params["actor_critic"], make_optimizer(setup.actor_critic.optimizer)),
+        rollout=empty_rollout(setup),
         key=train_key,
     )
 
 
-def empty_rollout(agent: Agent, config: Config) -> RolloutState:
+def empty_rollout(setup: Setup) -> RolloutState:
     """A rollout state of zeros with the right shapes; the first update replaces it by starts from the replay."""
-    batch = config.actor_critic.training.batch_size
-    frame_shape = config.frame_shape
+    agent, batch, frame_shape = setup.agent, setup.actor_critic.batch_size, setup.frame_shape
     return RolloutState(
         obs=jnp.zeros((batch, *frame_shape)),
         lstm=agent.actor_critic.init_state(batch),
         env=ImaginationState(
-            frames=jnp.zeros((batch, config.context, *frame_shape)),
+            frames=jnp.zeros((batch, setup.context, *frame_shape)),
             caches=agent.world_model.init_cache(batch),
             age=jnp.zeros(batch, jnp.int32),
         ),

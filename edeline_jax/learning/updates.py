@@ -33,9 +33,9 @@ def train_world_model(
     state: TrainState, replay: Replay, num_updates: jax.Array, setup: Setup
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
-    c = setup.config.world_model
+    c = setup.world_model
     optimizer = make_optimizer(c.optimizer)
-    parts = jnp.arange(c.training.grad_acc_steps)
+    parts = jnp.arange(c.num_parts)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
         def shares(part: jax.Array) -> Shares:
@@ -52,9 +52,9 @@ def train_actor_critic(
     state: TrainState, replay: Replay, num_updates: jax.Array, setup: Setup
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` actor-critic updates in imagination; metrics are means, see `_repeat`."""
-    c = setup.config.actor_critic
+    c = setup.actor_critic
     optimizer = make_optimizer(c.optimizer)
-    parts = jnp.arange(c.training.grad_acc_steps)
+    parts = jnp.arange(c.num_parts)
 
     def update(carry: tuple[Learner, RolloutState]) -> tuple[tuple[Learner, RolloutState], Metrics]:
         learner, stand = carry
@@ -75,15 +75,15 @@ def train_actor_critic(
 
 def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setup: Setup) -> Shares:
     """This device's share of the batch's gradients and metrics."""
-    own = count_targets(batch.mask, draws, setup.config.context)
+    own = count_targets(batch.mask, draws, setup.context)
     counts = BatchCounts(*setup.total((own.steps, own.targets)), setup.num_devices)
-    loss = setup.config.world_model.loss
-    return jax.grad(world_model_loss, has_aux=True)(params, setup.agent.world_model, batch, draws, counts, loss)
+    model, loss = setup.agent.world_model, setup.world_model.loss
+    return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, counts, loss)
 
 
 def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMState, setup: Setup) -> Shares:
     """This device's share of the batch's gradients and metrics; `lstm` is the state at the trajectory's start."""
-    network, loss = setup.agent.actor_critic, setup.config.actor_critic.loss
+    network, loss = setup.agent.actor_critic, setup.actor_critic.loss
     means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss)
     return jax.tree.map(lambda x: x / setup.num_devices, means)
 
@@ -101,19 +101,17 @@ def world_model_batch(
     key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup
 ) -> tuple[Segment, LossDraws]:
     """The segments and draws of one part of update number `update` (from 0); `key` is the run's."""
-    config = setup.config
-    batch_size = setup.share(config.world_model.training.batch_size)
+    batch_size = setup.share(setup.world_model.batch_size)
     shared_key, device_key = _keys(key, 0, update, part, setup)
     segment_key, loss_key = jax.random.split(device_key)
-    batch = sample_segments(replay, segment_key, config.frame_shape, batch_size, config.segment_length)
-    return batch, draw_loss(shared_key, loss_key, batch.frames.shape, config.context, config.world_model.loss)
+    batch = sample_segments(replay, segment_key, setup.frame_shape, batch_size, setup.segment_length)
+    return batch, draw_loss(shared_key, loss_key, batch.frames.shape, setup.context, setup.world_model.loss)
 
 
 def begin_imagining(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> RolloutState:
     """The first rollout's starts, with the memory burnt in and the LSTM at zeros. `params`: of the world model."""
-    config, agent = setup.config, setup.agent
-    batch_size = setup.share(config.actor_critic.training.batch_size)
-    start = sample_starts(replay, jax.random.fold_in(key, 0), config.frame_shape, batch_size, config.context)
+    agent, batch_size = setup.agent, setup.share(setup.actor_critic.batch_size)
+    start = sample_starts(replay, jax.random.fold_in(key, 0), setup.frame_shape, batch_size, setup.context)
     env = imagination.reset(params, agent.world_model, start)
     return RolloutState(env.frames[:, -1], agent.actor_critic.init_state(batch_size), env)
 
@@ -122,11 +120,11 @@ def imagine(
     params: Params, world_model_params: Params, replay: Replay, begin: RolloutState, key: jax.Array, setup: Setup
 ) -> tuple[RolloutState, Trajectory]:
     """One rollout of `backup_every` steps in the world model, with fresh starts from the replay."""
-    model, config = setup.agent.world_model, setup.config.world_model_env
+    model = setup.agent.world_model
 
     def env_step(state: Any, action: jax.Array, key: jax.Array) -> tuple[Any, Outcome]:
         draws, start = draw_env_step(replay, key, setup)
-        return imagination.step(world_model_params, model, state, action, draws, start, config)
+        return imagination.step(world_model_params, model, state, action, draws, start, setup.world_model_env)
 
     return rollout(params, setup.agent.actor_critic, env_step, begin, draw_rollout(key, setup))
 
@@ -134,19 +132,18 @@ def imagine(
 def draw_rollout(key: jax.Array, setup: Setup) -> PolicyDraws:
     """Noise for the actions of one rollout, and a key per step, since noise for all frames would not fit in memory."""
     action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
-    c = setup.config.actor_critic
+    c = setup.actor_critic
     num_actions = setup.agent.actor_critic.num_actions
-    T, B = c.loss.backup_every, setup.share(c.training.batch_size)
+    T, B = c.loss.backup_every, setup.share(c.batch_size)
     return PolicyDraws(jax.random.gumbel(action_key, (T, B, num_actions)), jax.random.split(env_key, T))
 
 
 def draw_env_step(replay: Replay, key: jax.Array, setup: Setup) -> tuple[StepDraws, Segment]:
     """Draws one imagined step's noise, and starts for the environments that end. The key is consumed."""
     draw_key, start_key = jax.random.split(key)
-    config = setup.config
-    batch_size = setup.share(config.actor_critic.training.batch_size)
-    draws = imagination.draw_step(draw_key, config.frame_shape, batch_size, config.world_model_env)
-    return draws, sample_starts(replay, start_key, config.frame_shape, batch_size, config.context)
+    batch_size = setup.share(setup.actor_critic.batch_size)
+    draws = imagination.draw_step(draw_key, setup.frame_shape, batch_size, setup.world_model_env)
+    return draws, sample_starts(replay, start_key, setup.frame_shape, batch_size, setup.context)
 
 
 def _begin(

@@ -17,7 +17,7 @@ from edeline_jax.config import Config
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import Dispatch, Pace
 from edeline_jax.learning.scalars import not_finite
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.learning.updates import Metrics, actor_critic_gradients, apply_gradients
 from edeline_jax.nn.lstm import LSTMState
@@ -90,7 +90,7 @@ def train_model_free(
 
 def build_update(agent: Agent, config: Config, mesh: Mesh) -> Update:
     """The update over the mesh; each process's environments are split over its devices."""
-    setup = Setup(agent, config, AXIS)
+    setup = make_setup(agent, config, AXIS)
     specs = (P(), P(None, AXIS), P(AXIS))
 
     def per_device(learner: Learner, trajectory: Trajectory, lstm: LSTMState) -> tuple[Learner, Metrics]:

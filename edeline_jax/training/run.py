@@ -17,7 +17,7 @@ from edeline_jax.evaluation.tester import Evaluation, Tester
 from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
@@ -250,7 +250,8 @@ class Run:
         if bad:
             number = int(getattr(self.state, network).updates)
             path = self.folder.not_finite(network, number)
-            keep_batch(path, network, self.state, self.replay, Setup(self.agent, self.config, AXIS), self.mesh)
+            setup = make_setup(self.agent, self.config, AXIS)
+            keep_batch(path, network, self.state, self.replay, setup, self.mesh)
             newest = self.checkpoints.newest
             saved = f"{newest} holds the last good state" if newest else "none was saved"
             raise NotFiniteError(

@@ -23,6 +23,7 @@ from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.dataset.journal import Journal
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime.capacity import check_capacity
@@ -53,13 +54,14 @@ def start(
       ConfigError: the state or the replay is too large, or the checkpoint belongs to another config.
       UserError: there are checkpoints or steps, but none can be read.
     """
-    init = functools.partial(init_state, agent, config)
-    shapes = jax.eval_shape(init, key)
+    setup = make_setup(agent, config)
+    shapes = jax.eval_shape(functools.partial(init_state, setup), key)
     check_capacity(shapes, _replay_shapes(config, mesh, dataset), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     if restored is None:
-        fresh = jax.jit(init, out_shardings=shardings(mesh, STATE_SPEC, shapes))(key)
+        places = shardings(mesh, STATE_SPEC, shapes)
+        fresh = jax.jit(init_state, static_argnums=0, out_shardings=places)(setup, key)
         state = fresh.with_params(with_initial_weights(fresh.params, config))
         progress = Progress()
     else:

@@ -11,6 +11,7 @@ from edeline_jax.config import Config
 from edeline_jax.envs import GAMES, human_normalised_score
 from edeline_jax.evaluation.film import shoot
 from edeline_jax.evaluation.tester import Evaluation
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
 from edeline_jax.runtime import cluster
@@ -79,7 +80,7 @@ def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
         return pictures
     params = local(run.state.world_model.params)
     replay = local(run.replay) if test is None else test.replay
-    real, imagined = shoot(params, replay, jax.random.key(run.config.seed), run.agent, run.config)
+    real, imagined = shoot(params, replay, jax.random.key(run.config.seed), make_setup(run.agent, run.config))
     films = [folder / "imagination.png", folder / "imagination.gif"]
     draw_filmstrip(real, imagined, films[0], num_context=run.config.context)
     draw_gif(real, imagined, films[1], num_context=run.config.context)

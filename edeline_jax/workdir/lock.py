@@ -31,6 +31,10 @@ class FileLock:
         self._file.flush()
         os.fsync(self._file.fileno())  # so that the run's other hosts can read it on a shared disk
 
+    def release(self) -> None:
+        """Lets others, also of this process, work in the folder."""
+        self._file.close()
+
 
 class Claim:
     """Replaces the lock in a bucket, which has none: the newest start owns the run, older ones must end."""

@@ -43,6 +43,11 @@ class Workdir(NamedTuple):
         if in_bucket(self.path):
             cluster.main_first(self._check)
 
+    def release(self) -> None:
+        """Gives the folder up; a claim on a bucket stands until another start takes it."""
+        if isinstance(self.lock, FileLock):
+            self.lock.release()
+
     def _check(self) -> str:
         self.lock.check()
         return ""

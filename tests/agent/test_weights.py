@@ -57,7 +57,8 @@ def test_a_reference_checkpoint_converts_acts_and_converts_back(tmp_path: Path) 
 
 def empty_params(config: Config) -> Params:
     """All zeros: other than drawing weights, that needs no compilation."""
-    shapes = jax.eval_shape(functools.partial(init_params, build_agent(config, 5), config), jax.random.key(0))
+    agent = build_agent(config, 5)
+    shapes = jax.eval_shape(functools.partial(init_params, agent, config.frame_shape), jax.random.key(0))
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 

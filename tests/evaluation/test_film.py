@@ -9,6 +9,7 @@ import pytest
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import pour
 from edeline_jax.evaluation.film import NUM_IMAGINED, shoot
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.replay.buffer import Replay, init_replay
 from tests.tiny_config import get_config
 from tests.world_model.rules import Rule, RuleModel, level, repeat_newest, show_action
@@ -46,7 +47,8 @@ def liveliest(replay: Replay, length: int) -> tuple[int, int]:
 
 
 def film(replay: Replay, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    real, imagined = shoot({}, replay, jax.random.key(0), Agent(RuleModel(CONFIG.agent, rule), None), CONFIG)
+    setup = make_setup(Agent(RuleModel(CONFIG.agent, rule), None), CONFIG)
+    real, imagined = shoot({}, replay, jax.random.key(0), setup)
     assert real.dtype == imagined.dtype == np.uint8
     return real.astype(int), imagined.astype(int)
 

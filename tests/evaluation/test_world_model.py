@@ -9,6 +9,7 @@ import pytest
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config, pour
 from edeline_jax.evaluation.world_model import world_model_test
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.replay.buffer import Replay, init_replay
 from tests.tiny_config import get_config
 from tests.world_model.rules import Rule, RuleModel, level, show_action
@@ -16,10 +17,9 @@ from tests.world_model.rules import Rule, RuleModel, level, show_action
 STEPS = 40  # of each episode
 
 
-def config(num_batches: int) -> Config:
+def config() -> Config:
     """Small frames, one segment in a batch."""
     values = get_config()
-    values.evaluation.num_batches = num_batches
     values.world_model.training.batch_size = 1
     plain = pour(values)
     return dataclasses.replace(plain, env=dataclasses.replace(plain.env, size=4))
@@ -37,8 +37,8 @@ def replay(actions: np.ndarray) -> Replay:
 
 def losses(rule: Rule, num_batches: int, actions: np.ndarray) -> dict[str, np.ndarray]:
     params = {"world_model": {"params": {"harmony_s1": np.float32(0.5), "harmony_s2": np.float32(-0.5)}}}
-    agent = Agent(RuleModel(config(num_batches).agent, rule), None)
-    return jax.device_get(world_model_test(params, replay(actions), jax.random.key(0), agent, config(num_batches)))
+    setup = make_setup(Agent(RuleModel(config().agent, rule), None), config())
+    return jax.device_get(world_model_test(params, replay(actions), jax.random.key(0), setup, num_batches))
 
 
 def show_zero(context: jax.Array, h: jax.Array) -> jax.Array:

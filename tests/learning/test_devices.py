@@ -16,7 +16,7 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import Learner, init_state
 from edeline_jax.learning.updates import (
     actor_critic_gradients,
@@ -79,13 +79,13 @@ def trajectory() -> tuple[Trajectory, LSTMState]:
 
 
 def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis: str | None = AXIS) -> tuple:
-    setup = Setup(AGENT, CONFIG, axis)
+    setup = make_setup(AGENT, CONFIG, axis)
     grads, metrics = setup.total(world_model_gradients(learner.params, batch, draws, setup))
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), metrics)
 
 
 def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis: str | None = AXIS) -> tuple:
-    setup = Setup(AGENT, CONFIG, axis)
+    setup = make_setup(AGENT, CONFIG, axis)
     grads, metrics = setup.total(actor_critic_gradients(learner.params, stored, lstm, setup))
     return (*apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), metrics)
 
@@ -158,7 +158,7 @@ def numbered_replay() -> Replay:
 
 def test_every_device_draws_for_itself_from_its_own_streams() -> None:
     def per_device(key: jax.Array, replay: Replay) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), Setup(AGENT, CONFIG, AXIS))
+        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), make_setup(AGENT, CONFIG, AXIS))
         return batch.rewards, batch.mask, draws.noise[0], draws.start[None]
 
     config_batch = CONFIG.world_model.training.batch_size
@@ -184,7 +184,7 @@ def programs() -> dict[str, tuple[str, int]]:
     values.actor_critic.training.grad_acc_steps = 2
     values.collection.num_steps_total = 150
     config = pour(values, D)
-    state = jax.eval_shape(lambda key: init_state(AGENT, config, key), jax.random.key(0))
+    state = jax.eval_shape(lambda key: init_state(make_setup(AGENT, config), key), jax.random.key(0))
     replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
     return {
         name: (

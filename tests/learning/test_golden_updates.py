@@ -19,14 +19,14 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning import updates
 from edeline_jax.learning.optimizer import decay_mask, make_optimizer
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import Learner, TrainState, empty_rollout
 from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import ImaginationState, StepDraws
 from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
-from tests.golden_data import assert_close, channels_last, config, load, params
+from tests.golden_data import AS_IN_A_RUN, assert_close, channels_last, config, load, params
 from tests.learning.states import assert_same
 
 pytestmark = pytest.mark.optimized
@@ -97,13 +97,13 @@ def world_model_program() -> Callable:
         patch.setattr(updates, "world_model_batch", lambda key, replay, n, *_: jax.tree.map(lambda x: x[n], batches))
         patch.setattr(updates, "world_model_gradients", with_gradients)
         return compiled(
-            lambda state, n: updates.train_world_model(state, None, n, Setup(AGENT, config(), None)), state()
+            lambda state, n: updates.train_world_model(state, None, n, make_setup(AGENT, config())), state()
         )
 
 
 def compiled(program: Callable, *args) -> Callable:
     """Traced at once, since what it calls is replaced only now."""
-    return jax.jit(program).lower(*args, np.int32(1)).compile()
+    return jax.jit(program).lower(*args, np.int32(1)).compile(AS_IN_A_RUN)
 
 
 def test_world_model_loss() -> None:
@@ -279,7 +279,7 @@ def actor_critic_program() -> Callable:
         ):
             patch.setattr(updates, name, replacement)
         patch.setattr(imagination, "step", step_from)
-        train = functools.partial(updates.train_actor_critic, setup=Setup(AGENT, imagination_config(), None))
+        train = functools.partial(updates.train_actor_critic, setup=make_setup(AGENT, imagination_config()))
         return compiled(train, state(), jnp.asarray(True))
 
 
@@ -382,9 +382,9 @@ def actor_critic_layout(tree: dict) -> dict[str, np.ndarray]:
 def test_imagination_begins_at_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(updates, "sample_starts", lambda start, *_: start)
     model, weights, start = AGENT.world_model, params()["world_model"], first_start()
-    setup = Setup(AGENT, imagination_config(), None)
+    setup = make_setup(AGENT, imagination_config())
 
-    @jax.jit
+    @jax.jit(compiler_options=AS_IN_A_RUN)
     def begin(weights: dict, start: Segment) -> tuple[RolloutState, tuple]:
         before = start.frames[:, :3], start.actions[:, :3]
         caches = model.apply(weights, *before, model.init_cache(4), method="embed")[1]

@@ -17,7 +17,7 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.learning import updates
 from edeline_jax.learning.optimizer import make_optimizer
-from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
@@ -43,7 +43,7 @@ def _config():
 
 
 CONFIG = _config()
-SETUP = Setup(build_agent(CONFIG, 3), CONFIG, None)
+SETUP = make_setup(build_agent(CONFIG, 3), CONFIG)
 
 
 def replay() -> Replay:

@@ -16,6 +16,7 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.envs import EnvSettings
 from edeline_jax.evaluation import tester
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import TrainState, init_state
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.interruption import Interruption
@@ -56,7 +57,7 @@ class Played(NamedTuple):
 @functools.cache
 def state_shapes() -> TrainState:
     config = pour(get_config())
-    return jax.eval_shape(functools.partial(init_state, build_agent(config, 3), config), jax.random.key(0))
+    return jax.eval_shape(functools.partial(init_state, make_setup(build_agent(config, 3), config)), jax.random.key(0))
 
 
 def blank_state(key: jax.Array) -> TrainState:
@@ -77,7 +78,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
 
     for module in (collection, tester):
         patch.setattr(module, "make_env", make_env)
-    patch.setattr(start, "init_state", lambda agent, config, key: blank_state(key))
+    patch.setattr(start, "init_state", lambda setup, key: blank_state(key))
     patch.setattr(training_run, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
     patch.setattr(tester, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
     patch.setattr(summary, "draw_report", lambda run, test: [])

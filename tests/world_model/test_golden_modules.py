@@ -4,6 +4,8 @@ Quantised values are cut down to one of 256 levels. One that lies within that to
 0.013 levels, may fall to either side ("flips"), and what is computed from it differs by more than rounding.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,7 @@ from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
 from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample, sample_step
 from edeline_jax.world_model.model import WorldModel
-from tests.golden_data import assert_close, channels_last, config, load, params
+from tests.golden_data import AS_IN_A_RUN, assert_close, channels_last, config, load, params
 
 pytestmark = pytest.mark.optimized
 modules, sampler = load("modules"), load("sampler")
@@ -98,7 +100,7 @@ def test_denoiser() -> None:
 @pytest.mark.parametrize("steps", [11, 1], ids=["at once", "step by step"])
 def test_mamba(steps: int) -> None:
     caches, outputs = MODEL.init_cache(3), []
-    apply = jax.jit(Mamba(config().agent.recurrent_emb.mamba).apply)
+    apply = jax.jit(Mamba(config().agent.recurrent_emb.mamba).apply, compiler_options=AS_IN_A_RUN)
     for t in range(0, 11, steps):
         y, caches = apply(weights("recurrent_emb", "mamba"), modules["mamba_in"][:, t : t + steps], caches)
         outputs.append(y)
@@ -148,7 +150,8 @@ def test_sampler(name: str, steps: int, order: int) -> None:
     the mean error is 0.02 and 0.1 levels.
     """
     x, expected = channels_last(sampler[f"{name}_x_init"]), channels_last(sampler[f"{name}_trajectory"])
-    trajectory = jax.jit(lambda x: sample(golden_denoise, x, sampler_config(steps, 7.0, order, 5.0)))(x)
+    config = sampler_config(steps, 7.0, order, 5.0)
+    trajectory = jax.jit(lambda x: sample(golden_denoise, x, config), compiler_options=AS_IN_A_RUN)(x)
     assert_close(trajectory[0], expected[0])
     error = levels(trajectory[1:], expected[1:])
     assert (error < 1e-2).mean() > 0.95 and error.mean() < 0.2
@@ -159,7 +162,8 @@ def test_sampler(name: str, steps: int, order: int) -> None:
 def test_every_step_of_the_sampler(name: str, steps: int, order: int) -> None:
     """From the recorded states, so that no flip of an earlier step blurs the comparison."""
     config, recorded = sampler_config(steps, 7.0, order, 5.0), channels_last(sampler[f"{name}_trajectory"])
-    step = jax.jit(lambda *args: sample_step(golden_denoise, *args, noise=None, sampler=config))
+    step = functools.partial(sample_step, golden_denoise, noise=None, sampler=config)
+    step = jax.jit(step, compiler_options=AS_IN_A_RUN)
     sigmas = karras_sigmas(config)
     for i in range(steps):
         error = levels(step(recorded[i], sigmas[i], sigmas[i + 1], i == steps - 1), recorded[i + 1])
