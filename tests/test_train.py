@@ -9,12 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from benchmarks.hlo import collectives
+from edeline_jax.acting.replay_keeper import empty_replay
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.weights import read_weights
+from edeline_jax.config import pour
 from edeline_jax.convert import main as convert
 from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.envs.catch import BALL, COLUMNS, PADDLE, PALETTE, ROWS
+from edeline_jax.learning.programs import build_programs
+from edeline_jax.learning.setup import make_setup
+from edeline_jax.learning.state import init_state
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import GAP, GIF_FRAME_HEIGHT, LINE, MARGIN, whole_scale
+from edeline_jax.runtime.devices import make_mesh
 from tests.in_process import call, logged_run, train_here
 from tests.runs import (
     assert_nothing_compiles_after_the_first_epoch,
@@ -26,6 +34,7 @@ from tests.runs import (
     summary,
     train,
 )
+from tests.tiny_config import get_config
 
 LEARN = {f"world_model.training.steps_{when}": 60 for when in ("first_epoch", "per_epoch")}
 ON_EIGHT = {
@@ -187,6 +196,42 @@ def test_nothing_compiles_after_the_first_epoch(finished: tuple[Path, str]) -> N
 
 def test_nothing_compiles_after_the_first_epochs_on_eight_devices(on_eight: tuple[Path, str]) -> None:
     assert_nothing_compiles_after_the_first_epoch(on_eight[1])
+
+
+@pytest.fixture(scope="module")
+def programs(on_eight: tuple[Path, str]) -> dict[str, tuple[str, int]]:
+    """HLO of the compiled update programs, the actor-critic's updates in two parts, and the bytes of their parameters.
+
+    They are those of the run on 8 devices.
+    """
+    values = get_config()
+    values.update_from_flattened_dict(ON_EIGHT)
+    config = pour(values, 8)
+    agent = build_agent(config, 3)
+    state = jax.eval_shape(lambda key: init_state(make_setup(agent, config), key), jax.random.key(0))
+    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
+    return {
+        name: (
+            program.lower(state, replay).compile().as_text(),
+            4 * sum(x.size for x in jax.tree.leaves(getattr(state, name).params)),
+        )
+        for name, program in build_programs(agent, config, make_mesh()).items()
+    }
+
+
+@pytest.mark.parametrize("network", ["world_model", "actor_critic"])
+def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network: str) -> None:
+    text, parameter_bytes = programs[network]
+    sent = [operation for operation in collectives(text) if operation.depth == 1]
+    # XLA may leave it in pieces, and the world model needs counts of its batch beforehand
+    assert {operation.kind for operation in sent} == {"all-reduce"} and len(sent) <= 4
+    assert 0.99 * parameter_bytes < sum(operation.bytes for operation in sent) < parameter_bytes + 200
+
+
+def test_nothing_is_sent_in_imagination(programs: dict) -> None:
+    for text, _ in programs.values():
+        assert {operation.depth for operation in collectives(text)} == {1}
+    assert programs["actor_critic"][0].count(" while(") >= 3  # updates, parts, imagined steps
 
 
 @pytest.mark.parametrize("devices", [1, 8])

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from benchmarks.hlo import collectives
-from edeline_jax.acting.replay_keeper import empty_replay
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.learning.optimizer import make_optimizer
-from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import Learner, init_state
+from edeline_jax.learning.state import Learner
 from edeline_jax.learning.updates import (
     actor_critic_gradients,
     apply_gradients,
@@ -172,39 +169,3 @@ def test_every_device_draws_for_itself_from_its_own_streams() -> None:
         assert streams <= {2 * device, 2 * device + 1}, (i, streams)
     assert len({x.tobytes() for x in np.asarray(noise)}) == config_batch
     assert len(set(start.tolist())) == 1  # of the whole batch
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, tuple[str, int]]:
-    """HLO of the compiled update programs, the actor-critic's updates in two parts, and the bytes of their parameters.
-
-    They are those of the run on 8 devices in test_train.py, whose compilation is kept.
-    """
-    values = get_config()
-    values.actor_critic.training.grad_acc_steps = 2
-    values.collection.num_steps_total = 150
-    config = pour(values, D)
-    state = jax.eval_shape(lambda key: init_state(make_setup(AGENT, config), key), jax.random.key(0))
-    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
-    return {
-        name: (
-            program.lower(state, replay).compile().as_text(),
-            4 * sum(x.size for x in jax.tree.leaves(getattr(state, name).params)),
-        )
-        for name, program in build_programs(AGENT, config, make_mesh()).items()
-    }
-
-
-@pytest.mark.parametrize("network", ["world_model", "actor_critic"])
-def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network: str) -> None:
-    text, parameter_bytes = programs[network]
-    sent = [operation for operation in collectives(text) if operation.depth == 1]
-    # XLA may leave it in pieces, and the world model needs counts of its batch beforehand
-    assert {operation.kind for operation in sent} == {"all-reduce"} and len(sent) <= 4
-    assert 0.99 * parameter_bytes < sum(operation.bytes for operation in sent) < parameter_bytes + 200
-
-
-def test_nothing_is_sent_in_imagination(programs: dict) -> None:
-    for text, _ in programs.values():
-        assert {operation.depth for operation in collectives(text)} == {1}
-    assert programs["actor_critic"][0].count(" while(") >= 3  # updates, parts, imagined steps
