@@ -47,8 +47,11 @@ ON_EIGHT = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Compiled by the emitters of a real run, whose loops the profile shows."""
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, finished_run(workdir, "--profile", *flags(LEARN | {"evaluation.every": 1}))
+    return workdir, finished_run(
+        workdir, "--profile", *flags(LEARN | {"evaluation.every": 1}), variables={"XLA_FLAGS": ""}
+    )
 
 
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:

@@ -74,7 +74,7 @@ def state(world_model: dict | None = None, batch_number: int = 0, warm_up: int =
     return TrainState(
         learner(world_model or params()["world_model"], config().world_model, batch_number),
         learner(params()["actor_critic"], config().actor_critic),
-        empty_rollout(AGENT, imagination_config()),
+        empty_rollout(make_setup(AGENT, imagination_config())),
         jax.random.key(0),
     )
 
