@@ -8,13 +8,13 @@ from pathlib import Path
 import jax
 import pytest
 
+from tests.emitters import SIMPLE
 from tests.in_process import train_here
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-# Kernels by XLA's simpler emitters take half as long to compile; read by the processes that tests start, too.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SIMPLE}"  # also of the processes that tests start
 gc.set_threshold(100_000)  # as in edeline_jax.train
 
 

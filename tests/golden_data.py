@@ -12,7 +12,6 @@ from edeline_jax.agent.reference import from_torch
 from edeline_jax.config import Config, pour
 
 FOLDER = Path(__file__).parent / "golden"
-AS_IN_A_RUN = {"xla_cpu_use_fusion_emitters": True}  # compiler options; see conftest.py
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The real entry points, each in a process of its own."""
+"""The real entry points, each in a process of its own, and what runs leave; see also in_process.py."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs in a bucket, through the real entry points, on an object store of our own."""
+"""Runs in a bucket, on an object store of our own."""
 
 import json
 import logging

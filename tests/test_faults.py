@@ -1,4 +1,4 @@
-"""What goes wrong on real machines, through the real entry point: one clear line, and nothing is lost."""
+"""What goes wrong on real machines: one clear line, and nothing is lost."""
 
 import fcntl
 import logging

@@ -1,4 +1,4 @@
-"""Stopped runs go on: through the real entry point."""
+"""Stopped runs go on."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The real entry point, in its own process, on the smallest config."""
+"""Whole runs of the smallest config: through the real entry point, on eight devices, and without a world model."""
 
 import json
 from collections import Counter

@@ -26,7 +26,8 @@ from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import ImaginationState, StepDraws
 from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
-from tests.golden_data import AS_IN_A_RUN, assert_close, channels_last, config, load, params
+from tests.emitters import AS_IN_A_RUN
+from tests.golden_data import assert_close, channels_last, config, load, params
 from tests.learning.states import assert_same
 
 pytestmark = pytest.mark.optimized

@@ -20,7 +20,8 @@ from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
 from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample, sample_step
 from edeline_jax.world_model.model import WorldModel
-from tests.golden_data import AS_IN_A_RUN, assert_close, channels_last, config, load, params
+from tests.emitters import AS_IN_A_RUN
+from tests.golden_data import assert_close, channels_last, config, load, params
 
 pytestmark = pytest.mark.optimized
 modules, sampler = load("modules"), load("sampler")
