@@ -1,7 +1,7 @@
 """Programs in the tests' own process, where a process is not the point: runs that learn alike compile once."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Stop:
 def train_here(
     workdir: Path | str,
     changes: Changes | None = None,
-    allowed: Collection[str] = (),
     devices: int = 1,
     stop: Stop | None = None,
     at_line: Callable[[str], None] = lambda line: None,
@@ -67,7 +66,7 @@ def train_here(
         patch.setattr(run, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         if not pictures:
             patch.setattr(summary, "draw_report", lambda run, test: [])
-        job.train(pour(values, devices), str(workdir), allowed, stop, say)
+        job.train(pour(values, devices), str(workdir), (), stop, say)
     return "\n".join(said)
 
 

@@ -53,10 +53,10 @@ def train(
     return subprocess.run(line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=timeout)
 
 
-def finished_run(workdir: Path, *overrides: str, devices: int = 1, variables: dict[str, str] | None = None) -> str:
+def finished_run(workdir: Path, *overrides: str, variables: dict[str, str] | None = None) -> str:
     """Trains the tiny config to its end; what it printed, and between the lines what JAX compiled."""
     variables = LOG_PROGRAMS | (variables or {})
-    result = train(workdir, *overrides, devices=devices, variables=variables, stderr=subprocess.STDOUT)
+    result = train(workdir, *overrides, variables=variables, stderr=subprocess.STDOUT)
     assert result.returncode == 0, result.stdout
     return result.stdout
 

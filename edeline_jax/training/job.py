@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection
 
 import jax
-from etils.epath import Path
 
 from edeline_jax.config import Config
 from edeline_jax.runtime import command_line
@@ -43,13 +42,14 @@ def train(
         if is_finished(opened.path, config):
             say(f"{opened.path} holds a finished run: nothing to do")
         else:
-            _carry_on(Run(config, opened, interruption, say, profiles), opened.path)
+            _carry_on(Run(config, opened, interruption, say, profiles))
     finally:
         opened.release()
 
 
-def _carry_on(run: Run, workdir: Path) -> None:
-    """Does what is left of the run in `workdir`."""
+def _carry_on(run: Run) -> None:
+    """Does what is left of the run."""
+    workdir = run.folder.path
     try:
         run.introduce()
         run.train()
