@@ -2,10 +2,11 @@
 
 GPU and TPU use XLA's own gradients. On the CPU those are far slower inside a loop than outside (and every update
 program is a loop), so there the gradients are written out: the input's as a plain convolution, the kernel's as matrix
-products with shifted inputs.
+products with shifted inputs. On a GPU, channels are filled up with zeros to what its tensor cores take.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from edeline_jax.nn.restart import largest_divisor
 
 PIXELS_PER_BLOCK = 1024
+TENSOR_CORE_CHANNELS = 8  # a GPU's convolutions want multiples of it
 
 Gradients = tuple[jax.Array, jax.Array]
 
@@ -33,25 +35,38 @@ def plain_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     )
 
 
+def padded_convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """`plain_convolve` with input and output channels filled up to multiples of `TENSOR_CORE_CHANNELS`."""
+    channels_in, channels_out = (-n % TENSOR_CORE_CHANNELS for n in kernel.shape[2:])
+    x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels_in)))
+    filled = jnp.pad(kernel, ((0, 0), (0, 0), (0, channels_in), (0, channels_out)))
+    return plain_convolve(x, filled, stride)[..., : kernel.shape[3]]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    return plain_convolve(x, kernel, stride)
+    if not any(n % TENSOR_CORE_CHANNELS for n in kernel.shape[2:]):
+        return plain_convolve(x, kernel, stride)
+    padded, plain = (functools.partial(form, stride=stride) for form in (padded_convolve, plain_convolve))
+    return jax.lax.platform_dependent(x, kernel, cuda=padded, default=plain)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return plain_convolve(x, kernel, stride), (x, kernel)
+    return _convolve(x, kernel, stride), (x, kernel)
 
 
 def _backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> Gradients:
-    written_out, plain = (functools.partial(form, stride=stride) for form in (_gradients, _plain_gradients))
-    return jax.lax.platform_dependent(*saved, dy, cpu=written_out, default=plain)
+    written_out = functools.partial(_gradients, stride=stride)
+    padded, plain = (functools.partial(_gradients_of, form, stride) for form in (padded_convolve, plain_convolve))
+    return jax.lax.platform_dependent(*saved, dy, cpu=written_out, cuda=padded, default=plain)
 
 
 _convolve.defvjp(_forward, _backward)
 
 
-def _plain_gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> Gradients:
-    return jax.vjp(functools.partial(plain_convolve, stride=stride), x, kernel)[1](dy)
+def _gradients_of(form: Callable, stride: int, x: jax.Array, kernel: jax.Array, dy: jax.Array) -> Gradients:
+    """XLA's gradients of a form of the convolution."""
+    return jax.vjp(functools.partial(form, stride=stride), x, kernel)[1](dy)
 
 
 def _gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array, stride: int) -> Gradients:
