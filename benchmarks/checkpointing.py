@@ -5,7 +5,6 @@
 Networks and replay are the paper's; the steps are real Breakout frames of a random policy, repeated. No training.
 """
 
-import functools
 import statistics
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.envs import make_env
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import TrainState, init_state
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.workdir.checkpoints import Checkpoints
@@ -52,7 +52,7 @@ def main() -> None:
     print(f"journal: {statistics.median(times) * 1e3:.1f} ms and {size(folder / 'replay') / CHUNKS:.3f} MB per epoch")
     print(f"journal of {CHUNKS * STEPS_PER_EPOCH:,} steps: {size(folder / 'replay'):.0f} MB")
 
-    state = noisy(jax.jit(functools.partial(init_state, build_agent(config, 4), config))(jax.random.key(0)))
+    state = noisy(init_state(make_setup(build_agent(config, 4), config), jax.random.key(0)))
     checkpoints = Checkpoints(folder, config.checkpointing)
     blocking, background = [], []
     for epoch in range(1, SAVES + 1):

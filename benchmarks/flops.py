@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.actor_critic.rollout import Trajectory, act
-from edeline_jax.agent.networks import Agent, init_params
+from edeline_jax.agent.networks import Agent, agent_shapes
 from edeline_jax.config import Config
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.updates import actor_critic_gradients, world_model_gradients
@@ -32,12 +32,12 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
     Restarts and their burn-ins happen at random and are not counted; nor is the optimizer, which is negligible.
     """
-    params = jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))
+    params = agent_shapes(agent, config.frame_shape)
     step = imagined_step_flops(agent, config, params["world_model"])
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
     B = config.actor_critic.training.batch_size
     frame = config.frame_shape
-    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
+    lstm = jax.eval_shape(lambda: agent.actor_critic.state_shapes(B))
     policy = count(
         lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
         params["actor_critic"],
@@ -110,7 +110,7 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
     scalars = _floats(T, B)
     logits = _floats(T, B, network.num_actions)
     burn_in = _floats(T, B, 0, *frame)
-    lstm = jax.eval_shape(lambda: network.init_state(B))
+    lstm = jax.eval_shape(lambda: network.state_shapes(B))
     trajectory = Trajectory(
         _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
     )

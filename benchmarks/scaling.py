@@ -36,7 +36,7 @@ from edeline_jax.config import Config, pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
+from edeline_jax.learning.state import STATE_SPEC, TrainState, state_shapes
 from edeline_jax.learning.updates import apply_gradients
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
 from edeline_jax.runtime import command_line
@@ -120,7 +120,7 @@ def analyses(num_devices: int, batch: int) -> dict[str, Analysis]:
     config = config_of(batch)
     agent = build_agent(config, NUM_ACTIONS)
     steps = config.collection.num_steps_total // num_devices
-    state = jax.eval_shape(lambda key: init_state(make_setup(agent, config), key), jax.random.key(0))
+    state = state_shapes(make_setup(agent, config))
     replay = jax.eval_shape(lambda: init_replay(num_devices, steps, 3 * config.env.size**2, num_devices))
     shared = update_flops(agent, config)
     repeated = {name: optimizer_flops(name, state, config) for name in NETWORKS}

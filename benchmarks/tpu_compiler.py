@@ -22,11 +22,11 @@ from ml_collections import config_flags
 
 from benchmarks.hlo import Collective, collectives, update_cycles
 from benchmarks.workload import resized
-from edeline_jax.agent.networks import Agent, build_agent, init_params
+from edeline_jax.agent.networks import Agent, agent_shapes, build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import init_state
+from edeline_jax.learning.state import state_shapes
 from edeline_jax.replay.buffer import init_replay
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.devices import AXIS, make_mesh
@@ -62,7 +62,7 @@ def compiled(name: str, agent: Agent, config: Config, mesh: Mesh) -> jax.stages.
     """Compiles a program for the mesh, from shapes alone."""
     if name == "denoiser":
         return compiled_denoiser(agent, config, mesh)
-    state = jax.eval_shape(lambda key: init_state(make_setup(agent, config), key), jax.random.key(0))
+    state = state_shapes(make_setup(agent, config))
     num_envs = max(config.env.num_envs, mesh.size)
     size = 3 * config.env.size**2
     steps = config.collection.num_steps_total // num_envs
@@ -75,7 +75,7 @@ def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Co
     batch = config.actor_critic.training.batch_size
     size = config.env.size
     D = config.agent.recurrent_emb.mamba.d_model
-    params = jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))["world_model"]
+    params = agent_shapes(agent, config.frame_shape)["world_model"]
 
     def shape(*dims: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((batch, *dims), jnp.float32, sharding=NamedSharding(mesh, P(AXIS)))

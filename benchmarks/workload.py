@@ -39,7 +39,7 @@ def resized(config: Config, batch: int, dtype: str) -> Config:
 def prepare(config: Config, num_steps: int) -> Workload:
     """A fresh agent, and a replay that holds `num_steps` steps of random play."""
     agent = build_agent(config, count_actions(config.env))
-    state = jax.jit(lambda key: init_state(make_setup(agent, config), key))(jax.random.key(config.seed))
+    state = init_state(make_setup(agent, config), jax.random.key(config.seed))
     env = make_env(config.env, config.env.num_envs, config.seed, config.env.done_on_life_loss)
     begin = time.perf_counter()
     chunk = random_play(env, num_steps // config.env.num_envs)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.agent.networks import Agent, init_params
+from edeline_jax.agent.networks import Agent, agent_shapes
 from edeline_jax.config import Config
 from edeline_jax.nn.params import Params
 
@@ -12,7 +12,7 @@ from edeline_jax.nn.params import Params
 def random_params(agent: Agent, config: Config) -> Params:
     """Drawn by NumPy: to compile fresh weights takes as long as an update."""
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))
+    shapes = agent_shapes(agent, config.frame_shape)
 
     def draw(path: tuple, like: jax.ShapeDtypeStruct) -> jax.Array:
         mean = float(path[-1].key == "scale")

@@ -1,6 +1,5 @@
 """Several processes on this machine, through the real entry point: they train, are killed, stop together and resume."""
 
-import functools
 import signal
 import socket
 import subprocess
@@ -15,7 +14,8 @@ import pytest
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
-from edeline_jax.learning.state import init_state
+from edeline_jax.learning.setup import make_setup
+from edeline_jax.learning.state import state_shapes
 from edeline_jax.workdir.checkpoints import Checkpoints
 from edeline_jax.workdir.folder import RunFolder
 from tests.runs import (
@@ -79,7 +79,7 @@ def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:
     """Number and arrays of the newest full state, read on one device."""
     config = pour(RunFolder(workdir).read_config())
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    shapes = jax.eval_shape(functools.partial(init_state, build_agent(config, 3), config), jax.random.key(0))
+    shapes = state_shapes(make_setup(build_agent(config, 3), config))
     checkpoints = Checkpoints(workdir, config.checkpointing)
     state, _ = checkpoints.restore(jax.tree.map(lambda x: x.update(sharding=device), shapes))
     number = int(checkpoints.newest.name)

@@ -19,7 +19,7 @@ from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.envs.catch import BALL, COLUMNS, PADDLE, PALETTE, ROWS
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import init_state
+from edeline_jax.learning.state import state_shapes
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.filmstrip import GAP, GIF_FRAME_HEIGHT, LINE, MARGIN, whole_scale
 from edeline_jax.runtime.devices import make_mesh
@@ -211,7 +211,7 @@ def programs(on_eight: tuple[Path, str]) -> dict[str, tuple[str, int]]:
     values.update_from_flattened_dict(ON_EIGHT)
     config = pour(values, 8)
     agent = build_agent(config, 3)
-    state = jax.eval_shape(lambda key: init_state(make_setup(agent, config), key), jax.random.key(0))
+    state = state_shapes(make_setup(agent, config))
     replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
     return {
         name: (

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
-from edeline_jax.nn.layers import Linear, zeros
+from edeline_jax.nn.initializers import zeros
+from edeline_jax.nn.layers import Linear
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
 from edeline_jax.nn.params import Params
 

@@ -4,11 +4,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.config import Config
-from edeline_jax.nn.params import Params
+from edeline_jax.nn.params import Params, cast_weights, draw_params, param_shapes
 from edeline_jax.world_model.model import WorldModel
+
+FLOAT32_LAYERS = ("dt_proj",)  # in every compute dtype: Mamba's step sizes
 
 
 class Agent(NamedTuple):
@@ -23,13 +26,28 @@ def build_agent(config: Config, num_actions: int) -> Agent:
     return Agent(WorldModel(config.agent, num_actions), ActorCritic(config.agent, num_actions))
 
 
+def inference_weights(network: WorldModel | ActorCritic, params: Params) -> Params:
+    """Parameters to call the network with many times, without gradients: weights already in its compute dtype."""
+    return cast_weights(params, jnp.dtype(network.config.compute_dtype), FLOAT32_LAYERS)
+
+
 def init_params(agent: Agent, frame_shape: tuple[int, int, int], key: jax.Array) -> Params:
-    """Fresh float32 parameters for frames [H, W, C]. The key is consumed."""
-    world_model_key, actor_critic_key = jax.random.split(key)
+    """Fresh float32 parameters for frames [H, W, C], NumPy arrays. The key is consumed."""
+    seed = np.asarray(jax.random.key_data(key)).tolist()
+    inputs = _inputs(agent, frame_shape)
+    return {name: draw_params(getattr(agent, name), seed, *inputs[name]) for name in inputs}
+
+
+def agent_shapes(agent: Agent, frame_shape: tuple[int, int, int]) -> Params:
+    """Shapes and dtypes of the parameters."""
+    inputs = _inputs(agent, frame_shape)
+    return {name: param_shapes(getattr(agent, name), *inputs[name]) for name in inputs}
+
+
+def _inputs(agent: Agent, frame_shape: tuple[int, int, int]) -> dict[str, tuple]:
+    """Shapes of arguments with which each network uses every parameter once."""
     steps = agent.world_model.config.denoiser.inner_model.num_steps_conditioning + 1
-    frames, actions = jnp.zeros((1, steps, *frame_shape)), jnp.zeros((1, steps), jnp.int32)
-    lstm = agent.actor_critic.init_state(1)
-    return {
-        "world_model": agent.world_model.init(world_model_key, frames, actions),
-        "actor_critic": agent.actor_critic.init(actor_critic_key, frames[:, 0], lstm),
-    }
+    frames = jax.ShapeDtypeStruct((1, steps, *frame_shape), jnp.float32)
+    actions = jax.ShapeDtypeStruct((1, steps), jnp.int32)
+    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(1))
+    return {"world_model": (frames, actions), "actor_critic": (frames.update(shape=(1, *frame_shape)), lstm)}

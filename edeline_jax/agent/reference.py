@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.networks import agent_shapes, build_agent
 from edeline_jax.config import Config
 from edeline_jax.nn.params import Params
 
@@ -80,8 +80,7 @@ def to_torch(params: Params, config: Config) -> dict[str, np.ndarray]:
 
 
 def _template(config: Config, num_actions: int) -> Params:
-    agent = build_agent(config, num_actions)
-    return jax.eval_shape(lambda key: init_params(agent, config.frame_shape, key), jax.random.key(0))
+    return agent_shapes(build_agent(config, num_actions), config.frame_shape)
 
 
 def _refuse(problem: str, found: set[str]) -> None:

@@ -1,6 +1,7 @@
 """The training state: the values that updates change."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import optax
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.actor_critic.rollout import RolloutState
-from edeline_jax.agent.networks import init_params
+from edeline_jax.agent.networks import agent_shapes, init_params
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
@@ -53,15 +54,28 @@ class TrainState(NamedTuple):
 STATE_SPEC = TrainState(world_model=P(), actor_critic=P(), rollout=P(AXIS), key=P())
 
 
-def init_state(setup: Setup, key: jax.Array) -> TrainState:
-    """Fresh parameters, optimizers and an empty rollout. The key is consumed."""
+def init_state(setup: Setup, key: jax.Array, places: Any = None) -> TrainState:
+    """Fresh parameters, optimizers and an empty rollout. The key is consumed.
+
+    `places` is the sharding of every leaf; None: the default device.
+    """
     init_key, train_key = jax.random.split(key)
     params = init_params(setup.agent, setup.frame_shape, init_key)
+    return jax.jit(_state, static_argnums=0, out_shardings=places)(setup, params, train_key)
+
+
+def state_shapes(setup: Setup) -> TrainState:
+    """Shape and dtype of every leaf of a state."""
+    params = agent_shapes(setup.agent, setup.frame_shape)
+    return jax.eval_shape(functools.partial(_state, setup), params, jax.random.key(0))
+
+
+def _state(setup: Setup, params: Params, key: jax.Array) -> TrainState:
     return TrainState(
         world_model=_learner(params["world_model"], make_optimizer(setup.world_model.optimizer)),
         actor_critic=_learner(params["actor_critic"], make_optimizer(setup.actor_critic.optimizer)),
         rollout=empty_rollout(setup),
-        key=train_key,
+        key=key,
     )
 
 

@@ -12,6 +12,7 @@ import optax
 
 from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
+from edeline_jax.agent.networks import inference_weights
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.setup import Setup
@@ -55,14 +56,16 @@ def train_actor_critic(
     c = setup.actor_critic
     optimizer = make_optimizer(c.optimizer)
     parts = jnp.arange(c.num_parts)
+    world_model_params = inference_weights(setup.agent.world_model, state.world_model.params)
 
     def update(carry: tuple[Learner, RolloutState]) -> tuple[tuple[Learner, RolloutState], Metrics]:
         learner, stand = carry
 
         def shares(stand: RolloutState, part: jax.Array) -> tuple[RolloutState, Shares]:
             _, key = _keys(state.key, 1, learner.updates, part, setup)
-            begin = _begin(stand, learner.updates + part == 0, state.world_model.params, replay, key, setup)
-            end, trajectory = imagine(learner.params, state.world_model.params, replay, begin, key, setup)
+            begin = _begin(stand, learner.updates + part == 0, world_model_params, replay, key, setup)
+            policy_params = inference_weights(setup.agent.actor_critic, learner.params)
+            end, trajectory = imagine(policy_params, world_model_params, replay, begin, key, setup)
             return end, actor_critic_gradients(learner.params, trajectory, begin.lstm, setup)
 
         stand, every = jax.lax.scan(shares, stand, parts)

@@ -10,15 +10,20 @@ Letters in shapes: B batch, H height, W width, C channels, K size of a condition
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.typing import Initializer
 from jax.ad_checkpoint import checkpoint_name
 
 from edeline_jax.nn.convolution import convolve
-from edeline_jax.nn.initializers import conv_orthogonal, uniform_fan_in
+from edeline_jax.nn.group_norm import group_normalize
+from edeline_jax.nn.initializers import (
+    Initializer,
+    conv_orthogonal,
+    ones,
+    standard_normal,
+    uniform_fan_in,
+    zeros,
+)
 from edeline_jax.nn.params import param
 from edeline_jax.nn.pooling import max_pool
-
-zeros = nn.initializers.zeros
 
 # For `nn.remat` around blocks: the backward pass keeps the convolution results that it needs and recomputes norms,
 # activations and concatenations, which saves memory and costs no matrix product.
@@ -65,42 +70,12 @@ class Conv(nn.Module):
         return checkpoint_name(convolve(x, kernel, self.stride) + bias[None, None, None], "convolution")
 
 
-def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array, eps: float = 1e-5) -> jax.Array:
-    """Normalises [B, H, W, C] over pixels and channels in each of max(1, C // 32) groups, then scales and shifts.
-
-    The norms are bound by memory, so mean and variance come from one pass over the pixels: per channel, around a pivot
-    (the first pixel, which changes no result and keeps large means from cancelling), then combined in each group.
-    Float32 inside; scale and shift are [1 or B, 1, 1, C]; the result has x's dtype.
-    """
-    x32 = x.astype(jnp.float32)
-    pivot = jax.lax.stop_gradient(x[:, :1, :1].astype(jnp.float32))
-    first, second = (x32 - pivot).mean((1, 2)), jnp.square(x32 - pivot).mean((1, 2))
-    channel_mean = first + pivot[:, 0, 0]
-    channel_variance = second - jnp.square(first)
-    mean = _group_mean(channel_mean)
-    variance = _group_mean(channel_variance + jnp.square(channel_mean - mean))
-    mean = mean[:, None, None]
-    rstd = jax.lax.rsqrt(variance + eps)[:, None, None]
-    return ((x32 - mean) * (rstd * scale) + shift).astype(x.dtype)
-
-
-def _group_mean(x: jax.Array) -> jax.Array:
-    """[B, C] -> each channel's mean over its group, [B, C].
-
-    A small matrix product, because on CPUs code that reads a reshaped [B, groups] per pixel does not vectorise.
-    """
-    C = x.shape[-1]
-    groups = max(1, C // 32)
-    same_group = jnp.kron(jnp.eye(groups), jnp.full((C // groups, C // groups), groups / C))
-    return jnp.dot(x, same_group, precision=jax.lax.Precision.HIGHEST)
-
-
 class GroupNorm(nn.Module):
     """Group norm with a learned scale and bias per channel."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = param(self, "scale", nn.initializers.ones, (x.shape[-1],))
+        scale = param(self, "scale", ones, (x.shape[-1],))
         bias = param(self, "bias", zeros, (x.shape[-1],))
         return group_normalize(x, scale[None, None, None], bias[None, None, None])
 
@@ -123,7 +98,7 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        scale = param(self, "scale", nn.initializers.ones, (x.shape[-1],))
+        scale = param(self, "scale", ones, (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         normalized = x32 * jax.lax.rsqrt(jnp.square(x32).mean(-1, keepdims=True) + self.eps)
         return (normalized * jnp.broadcast_to(scale, x.shape)).astype(x.dtype)
@@ -139,7 +114,7 @@ class FourierFeatures(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        weight = jax.lax.stop_gradient(param(self, "weight", nn.initializers.normal(1.0), (self.features // 2,)))
+        weight = jax.lax.stop_gradient(param(self, "weight", standard_normal, (self.features // 2,)))
         angle = 2 * jnp.pi * z[:, None] * weight[None]
         return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.nn.initializers import lstm_bias
+from edeline_jax.nn.initializers import lstm_bias, orthogonal, xavier_uniform, zeros
 from edeline_jax.nn.params import param
 
 
@@ -25,9 +25,9 @@ class LSTMCell(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, state: LSTMState) -> tuple[jax.Array, LSTMState]:
         D = self.features
-        weight_ih = param(self, "weight_ih", nn.initializers.xavier_uniform(), (x.shape[-1], 4 * D)).astype(x.dtype)
-        weight_hh = param(self, "weight_hh", nn.initializers.orthogonal(), (D, 4 * D)).astype(x.dtype)
-        bias = param(self, "bias_ih", lstm_bias, (4 * D,)) + param(self, "bias_hh", nn.initializers.zeros, (4 * D,))
+        weight_ih = param(self, "weight_ih", xavier_uniform, (x.shape[-1], 4 * D)).astype(x.dtype)
+        weight_hh = param(self, "weight_hh", orthogonal, (D, 4 * D)).astype(x.dtype)
+        bias = param(self, "bias_ih", lstm_bias, (4 * D,)) + param(self, "bias_hh", zeros, (4 * D,))
         gates = (x @ weight_ih + state.hx.astype(x.dtype) @ weight_hh).astype(jnp.float32) + bias[None]
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         cx = jax.nn.sigmoid(f) * state.cx + jax.nn.sigmoid(i) * jnp.tanh(g)

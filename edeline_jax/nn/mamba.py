@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import MambaConfig
-from edeline_jax.nn.initializers import inverse_softplus_log_uniform, log_arange, symmetric_uniform, uniform_fan_in
+from edeline_jax.nn.initializers import (
+    inverse_softplus_log_uniform,
+    log_arange,
+    ones,
+    symmetric_uniform,
+    uniform_fan_in,
+)
 from edeline_jax.nn.layers import Linear, RMSNorm
 from edeline_jax.nn.params import param
 from edeline_jax.nn.selective_scan import causal_convolution, selective_scan
@@ -55,7 +61,7 @@ class Mixer(nn.Module):
         dt_bias = inverse_softplus_log_uniform(1e-3, 1e-1)
         delta = Linear(E, kernel_init=symmetric_uniform(rank**-0.5), bias_init=dt_bias, name="dt_proj")(delta)
         A = -jnp.exp(param(self, "A_log", log_arange, (E, N)))
-        D = param(self, "D", nn.initializers.ones, (E,))
+        D = param(self, "D", ones, (E,))
         y, s = selective_scan(x, jax.nn.softplus(delta), A, B, C, D, cache.s, c.scan)
         return Linear(c.d_model, use_bias=False, name="out_proj")(y.astype(dtype) * nn.silu(z)), MambaCache(s, conv)
 

@@ -10,7 +10,6 @@ The order:
   5. continue the open epoch where it stopped, then run the others.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -24,7 +23,7 @@ from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state
+from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime.capacity import check_capacity
 from edeline_jax.runtime.devices import abstract, local, shardings
@@ -55,13 +54,13 @@ def start(
       UserError: there are checkpoints or steps, but none can be read.
     """
     setup = make_setup(agent, config)
-    shapes = jax.eval_shape(functools.partial(init_state, setup), key)
+    shapes = state_shapes(setup)
     check_capacity(shapes, _replay_shapes(config, mesh, dataset), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     if restored is None:
         places = shardings(mesh, STATE_SPEC, shapes)
-        fresh = jax.jit(init_state, static_argnums=0, out_shardings=places)(setup, key)
+        fresh = init_state(setup, key, places)
         state = fresh.with_params(with_initial_weights(fresh.params, config))
         progress = Progress()
     else:

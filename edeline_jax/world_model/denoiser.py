@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import DenoiserConfig, InnerModelConfig
+from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.layers import Conv, FourierFeatures, GroupNorm, Linear
-from edeline_jax.nn.layers import zeros as zero_init
 from edeline_jax.nn.unet import UNet
 from edeline_jax.world_model.edm import conditioners
 
@@ -29,7 +29,7 @@ class InnerModel(nn.Module):
         x = Conv(c.channels[0], name="conv_in")(x)
         x = UNet(c.channels, c.depths, c.attn_depths, name="unet")(x, cond)
         x = nn.silu(GroupNorm(name="norm_out")(x))
-        return Conv(noisy.shape[-1], kernel_init=zero_init, name="conv_out")(x).astype(jnp.float32)
+        return Conv(noisy.shape[-1], kernel_init=zeros, name="conv_out")(x).astype(jnp.float32)
 
 
 class Denoiser(nn.Module):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import AgentConfig
+from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.nn.params import param
 from edeline_jax.world_model.denoiser import Denoiser
@@ -23,8 +24,8 @@ class WorldModel(nn.Module):
         self.recurrent_emb = RecurrentEmb(self.config.recurrent_emb, self.num_actions, dtype)
         self.denoiser = Denoiser(self.config.denoiser, dtype)
         self.rew_end_model = RewEndModel(dtype)
-        self.harmony_s1 = param(self, "harmony_s1", nn.initializers.zeros, ())
-        self.harmony_s2 = param(self, "harmony_s2", nn.initializers.zeros, ())
+        self.harmony_s1 = param(self, "harmony_s1", zeros, ())
+        self.harmony_s2 = param(self, "harmony_s2", zeros, ())
 
     def embed(
         self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]

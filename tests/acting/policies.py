@@ -7,6 +7,7 @@ import numpy as np
 
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import param_shapes
 from edeline_jax.replay.frame import to_float
 
 
@@ -16,7 +17,7 @@ def random_policy(network: ActorCritic) -> dict:
     What the LSTM remembers counts as much as what it sees.
     """
     frames, state = np.zeros((1, 20, 20, 3), np.float32), network.init_state(1)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), frames, state)
+    shapes = param_shapes(network, frames, state)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), shapes)["params"]
     lstm = dict(params["lstm"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs.atari import get_config
-from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.networks import agent_shapes, build_agent
 from edeline_jax.agent.reference import DEAD, from_torch, to_torch
 from edeline_jax.config import pour
 from edeline_jax.nn.params import count_params
@@ -22,7 +22,7 @@ def test_round_trip_is_exact_outside_the_dead_projections() -> None:
 def test_shapes_and_counts_of_the_paper() -> None:
     paper = pour(get_config("breakout"))
     agent = build_agent(paper, 4)
-    shapes = jax.eval_shape(lambda key: init_params(agent, paper.frame_shape, key), jax.random.key(0))
+    shapes = agent_shapes(agent, paper.frame_shape)
     zeros = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape), shapes)
     expected = json.loads((FOLDER / "paper_shapes.json").read_text())
     assert {name: list(x.shape) for name, x in to_torch(zeros, paper).items()} == expected

@@ -1,6 +1,5 @@
 """Agents outside of their runs: files, folders, parts."""
 
-import functools
 from pathlib import Path
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from edeline_jax.agent.initialization import with_initial_weights
-from edeline_jax.agent.networks import build_agent, init_params
+from edeline_jax.agent.networks import agent_shapes, build_agent
 from edeline_jax.agent.reference import DEAD
 from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
 from edeline_jax.config import Config, pour, to_dict
@@ -58,7 +57,7 @@ def test_a_reference_checkpoint_converts_acts_and_converts_back(tmp_path: Path) 
 def empty_params(config: Config) -> Params:
     """All zeros: other than drawing weights, that needs no compilation."""
     agent = build_agent(config, 5)
-    shapes = jax.eval_shape(functools.partial(init_params, agent, config.frame_shape), jax.random.key(0))
+    shapes = agent_shapes(agent, config.frame_shape)
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 

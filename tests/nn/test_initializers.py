@@ -12,7 +12,7 @@ from edeline_jax.config import pour
 @pytest.fixture(scope="module")
 def weights() -> dict[str, np.ndarray]:
     config = pour(get_config("breakout"))
-    params = jax.jit(lambda key: init_params(build_agent(config, 4), config.frame_shape, key))(jax.random.key(0))
+    params = init_params(build_agent(config, 4), config.frame_shape, jax.random.key(0))
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {"/".join(str(k.key) for k in path if k.key != "params"): np.asarray(leaf) for path, leaf in leaves}
 

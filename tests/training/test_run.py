@@ -1,9 +1,8 @@
 """A run in process, on an environment that keeps what was played in it: what collection does, and what tests do."""
 
-import functools
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,11 @@ import pytest
 from scipy.stats import chisquare
 
 from edeline_jax.acting import collection
-from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.envs import EnvSettings
 from edeline_jax.evaluation import tester
-from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import TrainState, init_state
+from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.state import TrainState, state_shapes
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.interruption import Interruption
 from edeline_jax.training import run as training_run
@@ -54,15 +52,9 @@ class Played(NamedTuple):
     second: dict[str, Made] | None
 
 
-@functools.cache
-def state_shapes() -> TrainState:
-    config = pour(get_config())
-    return jax.eval_shape(functools.partial(init_state, make_setup(build_agent(config, 3), config)), jax.random.key(0))
-
-
-def blank_state(key: jax.Array) -> TrainState:
+def blank_state(setup: Setup, key: jax.Array, places: Any) -> TrainState:
     """Zeros, which take no time to make."""
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state_shapes()._replace(key=None))._replace(key=key)
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), state_shapes(setup)._replace(key=None))._replace(key=key)
 
 
 def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float], goes_on: bool) -> Played:
@@ -78,7 +70,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
 
     for module in (collection, tester):
         patch.setattr(module, "make_env", make_env)
-    patch.setattr(start, "init_state", lambda setup, key: blank_state(key))
+    patch.setattr(start, "init_state", blank_state)
     patch.setattr(training_run, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
     patch.setattr(tester, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
     patch.setattr(summary, "draw_report", lambda run, test: [])

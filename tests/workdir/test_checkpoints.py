@@ -16,7 +16,7 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.config.schema import CheckpointingConfig
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import TrainState, init_state
+from edeline_jax.learning.state import TrainState, init_state, state_shapes
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.workdir.checkpoints import Checkpoints
 from edeline_jax.workdir.progress import Progress
@@ -30,7 +30,7 @@ KEEP = CheckpointingConfig(save_state_every=1, num_states_to_keep=2, save_agent_
 
 @functools.cache
 def state(seed: int) -> TrainState:
-    return jax.jit(init_state, static_argnums=0)(make_setup(build_agent(CONFIG, 3), CONFIG), jax.random.key(seed))
+    return init_state(make_setup(build_agent(CONFIG, 3), CONFIG), jax.random.key(seed))
 
 
 def abstract() -> TrainState:
@@ -155,7 +155,7 @@ def test_the_state_of_other_networks_is_refused_and_kept(run: Path) -> None:
     values.agent.actor_critic.lstm_dim = 12
     config = pour(values)
     setup = make_setup(build_agent(config, 3), config)
-    shapes = jax.eval_shape(functools.partial(init_state, setup), jax.random.key(0))
+    shapes = state_shapes(setup)
     checkpoints = Checkpoints(run, KEEP)
     message = r"does not fit the config: .*'actor_linear'.*is float32\[8, 3\], expected float32\[12, 3\] and 19 more"
     with pytest.raises(ConfigError, match=message):
