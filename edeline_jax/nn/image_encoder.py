@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from edeline_jax.nn.layers import Conv, SmallResBlock, keep_convolutions
+from edeline_jax.nn.layers import Conv, SmallResBlock
 from edeline_jax.nn.restart import largest_divisor
 
 PART_BYTES = 320e6  # of one activation at full resolution: keeps a device busy, and a few dozen fit into memory
@@ -24,7 +24,7 @@ class ImageEncoder(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         x = Conv(self.channels[0], name="conv_in")(x)
         for i, (features, down) in enumerate(zip(self.channels, self.down, strict=True)):
-            x = nn.remat(SmallResBlock, policy=keep_convolutions)(features, down, name=f"blocks_{i}")(x)
+            x = SmallResBlock(features, down, name=f"blocks_{i}")(x)
         return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
 

@@ -10,7 +10,6 @@ Letters in shapes: B batch, H height, W width, C channels, K size of a condition
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
 from edeline_jax.nn.convolution import convolve
 from edeline_jax.nn.group_norm import group_normalize
@@ -24,10 +23,6 @@ from edeline_jax.nn.initializers import (
 )
 from edeline_jax.nn.params import param
 from edeline_jax.nn.pooling import max_pool
-
-# For `nn.remat` around blocks: the backward pass keeps the convolution results that it needs and recomputes norms,
-# activations and concatenations, which saves memory and costs no matrix product.
-keep_convolutions = jax.checkpoint_policies.save_only_these_names("convolution", "pool_winner")
 
 
 class Linear(nn.Module):
@@ -67,7 +62,7 @@ class Conv(nn.Module):
         default = uniform_fan_in(self.size**2 * x.shape[-1])
         kernel = param(self, "kernel", self.kernel_init or default, shape).astype(x.dtype)
         bias = param(self, "bias", self.bias_init or default, (self.features,)).astype(x.dtype)
-        return checkpoint_name(convolve(x, kernel, self.stride) + bias[None, None, None], "convolution")
+        return convolve(x, kernel, self.stride) + bias[None, None, None]
 
 
 class GroupNorm(nn.Module):

@@ -6,7 +6,6 @@ computed.
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
 WINDOWS = (1, 2, 2, 1), (1, 2, 2, 1), "VALID"  # size, stride, padding
 
@@ -25,7 +24,7 @@ def _plain_max_pool(x: jax.Array) -> jax.Array:
 
 
 def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _plain_max_pool(x), (checkpoint_name(_winners(x), "pool_winner"), x)
+    return _plain_max_pool(x), (_winners(x), x)
 
 
 def _backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.nn.layers import Downsample, ResBlock, Upsample, keep_convolutions
+from edeline_jax.nn.layers import Downsample, ResBlock, Upsample
 
 
 class ResBlocks(nn.Module):
@@ -24,7 +24,7 @@ class ResBlocks(nn.Module):
     ) -> tuple[jax.Array, list[jax.Array]]:
         outputs = []
         for i, features in enumerate(self.features):
-            block = nn.remat(ResBlock, policy=keep_convolutions)(features, self.attention, name=f"resblocks_{i}")
+            block = ResBlock(features, self.attention, name=f"resblocks_{i}")
             x = block(x, cond, None if skips is None else skips[i])
             outputs.append(x)
         return x, outputs
@@ -53,7 +53,7 @@ class UNet(nn.Module):
             skips.append([entry, *outputs])
         x, _ = ResBlocks([self.channels[-1]] * 2, True, name="mid_blocks")(x, cond)
         for j, i in enumerate(reversed(range(levels))):  # the reference numbers the way up from the bottom
-            x = x if j == 0 else nn.remat(Upsample, policy=keep_convolutions)(name=f"upsamples_{j}")(x)
+            x = x if j == 0 else Upsample(name=f"upsamples_{j}")(x)
             features = [self.channels[i]] * self.depths[i] + [self.channels[max(0, i - 1)]]
             x, _ = ResBlocks(features, self.attn_depths[i], name=f"u_blocks_{j}")(x, cond, skips[i][::-1])
         return x[:, :height, :width]
