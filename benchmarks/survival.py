@@ -1,6 +1,6 @@
 """Kills a small run with SIGKILL again and again, and checks that it recovers.
 
-    python -m benchmarks.survival FOLDER [KILLS]
+    python -m benchmarks.survival FOLDER [KILLS]    (41 epochs)
 
 A third of the kills come while a checkpoint is written, a third while a journal file is written, and a third at a
 random moment. Every start must lose at most one epoch, the run must end with its scheduled counts, and every file must
@@ -23,14 +23,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).parent.parent
-EPOCHS = 41
-STEPS = 80 + 40 * (EPOCHS - 1)
 COMMAND = (
     sys.executable,
     "-m",
     "edeline_jax.train",
     "--config=tests/tiny_config.py",
-    f"--config.collection.num_steps_total={STEPS}",
     "--config.training.num_final_epochs=0",
     "--config.evaluation.every=1000",
 )
@@ -52,32 +49,37 @@ class Kill(NamedTuple):
     after: int
 
 
-def survive(workdir: Path, kills: int, seed: int) -> list[Kill]:
+def survive(workdir: Path, kills: int, seed: int, epochs: int = 41) -> list[Kill]:
     """Starts and kills a run `kills` times, then lets it end; raises AssertionError if a check fails."""
     draw = random.Random(seed)
     history = []
     reached = 0
     for number in range(kills):
         moment = ("anywhere", "checkpoint", "journal")[number % 3]
-        resumed, after, ended = _start(workdir, moment, draw)
+        resumed, after, ended = _start(workdir, epochs, moment, draw)
         assert not ended, f"the run ended before kill {number}"
         assert resumed >= reached - 1, f"lost more than one epoch: {reached} before, resumed after {resumed}"
         history.append(Kill(moment, reached, resumed, after))
         reached = max(resumed, after)
-    resumed, _, ended = _start(workdir, "never", draw)
+    resumed, _, ended = _start(workdir, epochs, "never", draw)
     assert ended and resumed >= reached - 1
-    check_counts(workdir)
+    check_counts(workdir, epochs)
     check_files(workdir)
     return history
 
 
-def check_counts(workdir: Path) -> None:
+def check_counts(workdir: Path, epochs: int) -> None:
     """Asserts that the counters are those of an uninterrupted run."""
     summary = json.loads((workdir / "summary.json").read_text())
     counts = summary["progress"]["epoch"], summary["progress"]["env_steps"]
     updates = summary["world_model_updates"], summary["actor_critic_updates"]
-    assert counts == (EPOCHS, STEPS), counts
-    assert updates == (3 + 2 * (EPOCHS - 1),) * 2, updates
+    assert counts == (epochs, num_steps(epochs)), counts
+    assert updates == (3 + 2 * (epochs - 1),) * 2, updates
+
+
+def num_steps(epochs: int) -> int:
+    """Steps that the run collects in that many epochs."""
+    return 80 + 40 * (epochs - 1)
 
 
 def check_files(workdir: Path) -> None:
@@ -93,12 +95,12 @@ def check_files(workdir: Path) -> None:
     assert not (workdir / "set_aside").exists()
 
 
-def _start(workdir: Path, moment: str, draw: random.Random) -> tuple[int, int, bool]:
+def _start(workdir: Path, epochs: int, moment: str, draw: random.Random) -> tuple[int, int, bool]:
     """Starts the run once and kills it.
 
     Returns the epoch after which it resumed, the last epoch it finished, and whether it ended by itself.
     """
-    command = [*COMMAND, f"--workdir={workdir}"]
+    command = [*COMMAND, f"--config.collection.num_steps_total={num_steps(epochs)}", f"--workdir={workdir}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     output: list[str] = []
     reader = threading.Thread(target=lambda: output.extend(process.stdout), daemon=True)
