@@ -35,7 +35,9 @@ def init_params(agent: Agent, frame_shape: tuple[int, int, int], key: jax.Array)
     """Fresh float32 parameters for frames [H, W, C], NumPy arrays. The key is consumed."""
     seed = np.asarray(jax.random.key_data(key)).tolist()
     inputs = _inputs(agent, frame_shape)
-    return {name: draw_params(getattr(agent, name), seed, *inputs[name]) for name in inputs}
+    return {
+        name: draw_params(getattr(agent, name), [*seed, number], *inputs[name]) for number, name in enumerate(inputs)
+    }
 
 
 def agent_shapes(agent: Agent, frame_shape: tuple[int, int, int]) -> Params:

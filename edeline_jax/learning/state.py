@@ -13,6 +13,7 @@ from edeline_jax.agent.networks import agent_shapes, init_params
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
+from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS
 from edeline_jax.world_model.imagination import ImaginationState
 
@@ -60,7 +61,8 @@ def init_state(setup: Setup, key: jax.Array, places: Any = None) -> TrainState:
     `places` is the sharding of every leaf; None: the default device.
     """
     init_key, train_key = jax.random.split(key)
-    params = init_params(setup.agent, setup.frame_shape, init_key)
+    # processors of another kind may round another way, and replicas must not differ
+    params = cluster.arrays_from_main(init_params(setup.agent, setup.frame_shape, init_key))
     return jax.jit(_state, static_argnums=0, out_shardings=places)(setup, params, train_key)
 
 

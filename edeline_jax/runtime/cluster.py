@@ -100,6 +100,11 @@ def from_main(number: int) -> int:
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
+def arrays_from_main(arrays: Any) -> Any:
+    """The main process's host arrays; the others' must have the same shapes."""
+    return arrays if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(arrays)
+
+
 def wait_for_all(name: str) -> None:
     """Blocks until every process has made the call with this name."""
     if jax.process_count() > 1:

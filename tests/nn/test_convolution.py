@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edeline_jax.nn import convolution
-from edeline_jax.nn.convolution import convolve, plain_convolve
+from edeline_jax.nn.convolution import convolve, padded_convolve, plain_convolve
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -16,6 +16,21 @@ def test_equals_the_plain_form_with_its_gradients(size: int, stride: int, side: 
     y, pull = jax.vjp(lambda x, k: convolve(x, k, stride), x, kernel)
     expected, pull_expected = jax.vjp(lambda x, k: plain_convolve(x, k, stride), x, kernel)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    dy = jax.random.normal(keys[2], y.shape)
+    for got, want in zip(pull(dy), pull_expected(dy), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [(15, 64), (64, 3), (3, 5)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_filled_up_channels_change_nothing(channels: tuple[int, int], stride: int) -> None:
+    """The form that GPUs take, with its gradients."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel = jax.random.normal(keys[0], (2, 8, 6, channels[0])), jax.random.normal(keys[1], (3, 3, *channels))
+    (y, pull), (expected, pull_expected) = (
+        jax.vjp(lambda x, k, f=form: f(x, k, stride), x, kernel) for form in (padded_convolve, plain_convolve)
+    )
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
     dy = jax.random.normal(keys[2], y.shape)
     for got, want in zip(pull(dy), pull_expected(dy), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
