@@ -37,7 +37,7 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
     B = config.actor_critic.training.batch_size
     frame = config.frame_shape
-    lstm = jax.eval_shape(lambda: agent.actor_critic.state_shapes(B))
+    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
     policy = count(
         lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
         params["actor_critic"],
@@ -110,7 +110,7 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
     scalars = _floats(T, B)
     logits = _floats(T, B, network.num_actions)
     burn_in = _floats(T, B, 0, *frame)
-    lstm = jax.eval_shape(lambda: network.state_shapes(B))
+    lstm = jax.eval_shape(lambda: network.init_state(B))
     trajectory = Trajectory(
         _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
     )

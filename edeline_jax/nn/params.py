@@ -23,18 +23,18 @@ def count_params(params: Params) -> int:
     return sum(leaf.size for path, leaf in leaves if "noise_emb" not in jax.tree_util.keystr(path))
 
 
-def cast_weights(params: Params, dtype: jnp.dtype, recurrent: Sequence[str]) -> Params:
+def cast_weights(params: Params, dtype: jnp.dtype, float32_layers: Sequence[str]) -> Params:
     """Casts once what layers would cast at every use: kernels and biases of linear and convolution layers.
 
     A loop that gets the result as an argument does not cast in every iteration, as XLA otherwise does: for the
     denoiser of an imagined step on a GPU, a fifth of all kernels. Norms stay float32, and so do the layers in
-    `recurrent`, whose inputs are.
+    `float32_layers`, whose inputs are.
     """
     if dtype == jnp.float32:
         return params
 
     def cast(path: tuple, layer: Any) -> Any:
-        if not _is_layer(layer) or any(key.key in recurrent for key in path):
+        if not _is_layer(layer) or any(key.key in float32_layers for key in path):
             return layer
         return jax.tree.map(lambda x: x.astype(dtype), layer)
 

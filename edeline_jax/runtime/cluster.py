@@ -97,7 +97,7 @@ def any_process(flag: bool) -> bool:
 
 def from_main(number: int) -> int:
     """The main process's value of `number`, which must fit int32."""
-    return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+    return int(arrays_from_main(np.int32(number)))
 
 
 def arrays_from_main(arrays: Any) -> Any:

@@ -1,7 +1,5 @@
 """Weights cast once are the weights that layers would cast at every use."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +15,9 @@ Networks = tuple[Agent, Params]
 
 
 def networks(dtype: str) -> Networks:
-    config = pour(get_config())
-    config = dataclasses.replace(config, agent=dataclasses.replace(config.agent, compute_dtype=dtype))
+    values = get_config()
+    values.agent.compute_dtype = dtype
+    config = pour(values)
     agent = build_agent(config, 3)
     return agent, random_params(agent, config)
 
