@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,10 @@ def test_an_unreachable_wandb_neither_stops_nor_slows_a_run(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb_log, "SECONDS_TO_FINISH", 1.0)
+    begin = time.monotonic()
     with caplog.at_level(logging.WARNING, "edeline_jax"):
         train_here(tmp_path, {"wandb.mode": "online"})
+    assert time.monotonic() - begin < 200
     assert summary(tmp_path)["world_model_updates"] == 9
     assert "wandb did not finish within 1 s; metrics.jsonl is complete" in caplog.text
     assert [row["epoch"] for row in rows(tmp_path) if "world_model/loss_rew" in row][-1] == 4
