@@ -13,7 +13,7 @@ from tests.in_process import train_here
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # thousands of small programs: half of the time
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SIMPLE}".strip()  # the processes that tests start, too
 gc.set_threshold(100_000)  # as in edeline_jax.train
 

@@ -36,7 +36,12 @@ from tests.runs import (
 )
 from tests.tiny_config import get_config
 
-LEARN = {f"world_model.training.steps_{when}": 60 for when in ("first_epoch", "per_epoch")}
+LEARN = {
+    "world_model.training.steps_first_epoch": 20,
+    "world_model.training.steps_per_epoch": 20,
+    "world_model.optimizer.lr": 3e-3,
+    "world_model.optimizer.lr_warmup_steps": 10,
+}
 ON_EIGHT = {
     **LEARN,
     "evaluation.every": 1,
@@ -57,9 +62,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_run_keeps_its_schedule(finished: tuple[Path, str]) -> None:
     workdir, _ = finished
     by_epoch = {row["epoch"]: row for row in rows(workdir) if "actor_critic/loss_total" in row}
-    # 80 steps at first, 40 more in epochs 2 and 3, then one epoch without collection; updates: 60 each, and 3, then 2
+    # 80 steps at first, 40 more in epochs 2 and 3, then one epoch without collection; updates: 20 each, and 3, then 2
     assert {epoch: row["env_steps"] for epoch, row in by_epoch.items()} == {1: 80, 2: 120, 3: 160, 4: 160}
-    assert [by_epoch[e]["world_model_updates"] for e in (1, 2, 3, 4)] == [60, 120, 180, 240]
+    assert [by_epoch[e]["world_model_updates"] for e in (1, 2, 3, 4)] == [20, 40, 60, 80]
     assert [by_epoch[e]["actor_critic_updates"] for e in (1, 2, 3, 4)] == [3, 5, 7, 9]
     tests = [row for row in rows(workdir) if "test/return_mean" in row]
     assert [(row["epoch"], row["test/num_games"]) for row in tests] == [(1, 4), (2, 4), (3, 4), (4, 4), (4, 6)]
@@ -182,8 +187,8 @@ def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:
     last = [row for row in rows(workdir) if "actor_critic/loss_total" in row]
     # 80 steps, 40, then the 30 that are left, rounded up to all 8 environments
     assert [(row["env_steps"], row["world_model_updates"], row["actor_critic_updates"]) for row in last[-2:]] == [
-        (152, 180, 7),
-        (152, 240, 9),
+        (152, 60, 7),
+        (152, 80, 9),
     ]
 
 

@@ -164,7 +164,7 @@ def test_the_state_of_other_networks_is_refused_and_kept(run: Path) -> None:
     assert restored(run)[1].epoch == 3
 
 
-@pytest.mark.parametrize("trials", [40, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [24, pytest.param(250, marks=pytest.mark.slow)])
 def test_random_damage_never_gives_a_wrong_state(saved: Path, tmp_path: Path, trials: int) -> None:
     """Mutations of files of the newest state: it comes back whole, or the one before it does."""
     rng = np.random.default_rng(trials)
