@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.timing import seconds
 from benchmarks.workload import random_play
 from configs.atari import get_config
-from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay
+from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay, steps_per_env
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal
@@ -66,9 +66,12 @@ def main() -> None:
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), state)
     print(f"resume: state {seconds(lambda: checkpoints.restore(shapes)):.1f} s", end=", ")
-    keeper = ReplayKeeper(config, mesh, journal)
+    capacity = steps_per_env(config)
+    keeper = ReplayKeeper(config, mesh, journal, capacity)
     fill = seconds(
-        lambda: keeper.restore(empty_replay(config, mesh), CHUNKS * STEPS_PER_EPOCH).frames.block_until_ready()
+        lambda: keeper.restore(
+            empty_replay(config, mesh, capacity), CHUNKS * STEPS_PER_EPOCH
+        ).frames.block_until_ready()
     )
     print(f"replay of 100,000 steps {fill:.1f} s")
     checkpoints.close()

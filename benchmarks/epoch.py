@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
 def two_epochs(config: Config) -> Config:
     """The config with two equal epochs, no final epochs and no tests between."""
     c = config.collection
-    first = dataclasses.replace(c.first_epoch, min=c.steps_per_epoch, max=c.steps_per_epoch)
+    first = dataclasses.replace(c.first_epoch, min=1, max=1)
     collection = dataclasses.replace(c, first_epoch=first, num_steps_total=2 * c.steps_per_epoch)
     training = dataclasses.replace(config.training, num_final_epochs=0)
     evaluation = dataclasses.replace(config.evaluation, every=10**6)

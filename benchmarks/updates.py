@@ -121,7 +121,8 @@ def imagined_step(work: Workload) -> float:
 
 def run_hours(config: Config, seconds_per_update: dict[str, float]) -> float:
     """Hours that the schedule's updates take at the measured pace; leaves out collection, tests and saving."""
-    first = Progress(epoch=1, env_steps=config.collection.first_epoch.min)
+    c = config.collection
+    first = Progress(epoch=1, env_steps=c.first_epoch.min + c.steps_per_epoch)
     seconds = seconds_left(config, first, seconds_per_update)
     for name, pace in seconds_per_update.items():
         seconds += pace * getattr(config, name).training.steps_first_epoch

@@ -71,8 +71,8 @@ def collection() -> dict:
         num_steps_total=100_000,  # environment steps of the run; 100k steps = 400k emulator frames
         steps_per_epoch=100,  # environment steps between updates
         first_epoch=dict(
-            min=5_000,  # fewest environment steps before the first update
-            max=10_000,  # most environment steps before the first update
+            min=5_000,  # fewest environment steps before epoch 1, whose steps come on top
+            max=10_000,  # most environment steps before epoch 1
             threshold_rew=10,  # between the two, stop once this many steps have a reward sign other than the commonest
         ),
         path_to_static_dataset="",  # empty: collect steps; else train on these episodes (README, "Your own data")
@@ -97,6 +97,7 @@ def checkpointing() -> dict:
         num_states_to_keep=2,  # newest full states kept; more than one in case the newest is damaged
         save_agent_every=50,  # epochs between saves of the agent's weights
         num_agents_to_keep=10,  # newest agent weights kept
+        save_every_minutes=10.0,  # most minutes of a long epoch between saves of the full state
     )
 
 
@@ -139,8 +140,8 @@ def world_model() -> dict:
     return dict(
         training=dict(
             start_after_epochs=0,  # epochs without world-model updates
-            steps_first_epoch=10_000,  # updates of the first epoch that trains it
-            steps_per_epoch=400,  # updates per later epoch
+            steps_first_epoch=10_000,  # updates of epoch 1
+            steps_per_epoch=400,  # updates of every other epoch
             batch_size=32,  # segments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
         ),
@@ -169,8 +170,8 @@ def actor_critic() -> dict:
     return dict(
         training=dict(
             start_after_epochs=0,  # epochs without actor-critic updates
-            steps_first_epoch=5_000,  # updates of the first epoch that trains it
-            steps_per_epoch=400,  # updates per later epoch
+            steps_first_epoch=5_000,  # updates of epoch 1
+            steps_per_epoch=400,  # updates of every other epoch
             batch_size=32,  # imagined environments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
         ),
@@ -223,7 +224,7 @@ def tiny(config: ConfigDict) -> None:
     config.env.update(num_envs=4, size=32)
     config.training.num_final_epochs = 0
     config.collection.update(num_steps_total=4_800, steps_per_epoch=400)
-    config.collection.first_epoch.update(min=4_000, max=4_000)
+    config.collection.first_epoch.update(min=3_600, max=3_600)
     config.evaluation.update(every=2, num_episodes=4, num_final_episodes=8, num_steps_replay=400, num_batches=4)
     config.checkpointing.update(save_agent_every=1)
     inner = config.agent.denoiser.inner_model

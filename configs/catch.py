@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config.env.update(num_envs=8, size=20)
     config.training.num_final_epochs = 5
     config.collection.update(epsilon=0.05, num_steps_total=8_000, steps_per_epoch=400)
-    config.collection.first_epoch.update(min=4_000, max=4_000, threshold_rew=0)
+    config.collection.first_epoch.update(min=3_600, max=3_600, threshold_rew=0)
     config.evaluation.update(every=2, num_envs=10, num_episodes=50, num_steps_replay=100, num_batches=2)
     config.checkpointing.save_agent_every = 5
     agent = config.agent

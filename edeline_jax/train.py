@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.errors import UserError, shorten
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
@@ -23,9 +23,18 @@ DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "J
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
 
 
+def refuse_words(argv: Sequence[str]) -> None:
+    """Raises UserError for words that are no flags: a forgotten `--` must not leave a run with other values."""
+    if len(argv) > 1:
+        word = argv[1].lstrip("-")
+        is_flag = "=" in word and word.split("=")[0].split(".")[0] in flags.FLAGS
+        meant = f"did you mean --{word}?" if is_flag else "flags begin with --, values follow a ="
+        raise UserError(f"{shorten(argv[1])!r} is no flag: {meant}")
+
+
 def main(argv: Sequence[str]) -> None:
     """Starts or resumes the run that the flags describe."""
-    del argv
+    refuse_words(argv)
     gc.set_threshold(100_000)  # tracing makes millions of objects that stay: looking for garbage costs a quarter of it
     if CONFIG.value is None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")

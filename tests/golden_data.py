@@ -26,7 +26,8 @@ def config() -> Config:
     """The small configuration that the numbers were recorded with."""
     small = json.loads((FOLDER / "config.json").read_text())
     values = get_config("breakout")
-    values.env.size = small["img_size"]
+    values.env.update(id="none", size=small["img_size"])  # no game has 5 actions
+    values.collection.path_to_static_dataset = "recorded elsewhere"
     inner = values.agent.denoiser.inner_model
     inner.channels, inner.depths = small["denoiser_channels"], small["denoiser_depths"]
     inner.attn_depths = [bool(a) for a in small["denoiser_attn_depths"]]

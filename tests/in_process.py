@@ -46,11 +46,12 @@ def train_here(
     stop: Stop | None = None,
     at_line: Callable[[str], None] = lambda line: None,
     pictures: bool = False,
+    allowed: Sequence[str] = (),
 ) -> str:
     """Trains the tiny config with `changes` on the first devices; returns what it printed.
 
-    `at_line` is called with every line. Without `pictures` none are drawn, which would take as long as the run. Errors
-    are raised.
+    `at_line` is called with every line. `allowed` are keys that may change. Without `pictures` none are drawn, which
+    would take as long as the run. Errors are raised.
     """
     values = get_config()
     values.update_from_flattened_dict(changes or {})
@@ -66,7 +67,7 @@ def train_here(
         patch.setattr(run, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         if not pictures:
             patch.setattr(summary, "draw_report", lambda run, test: [])
-        job.train(pour(values, devices), str(workdir), (), stop, say)
+        job.train(pour(values, devices), str(workdir), allowed, stop, say)
     return "\n".join(said)
 
 

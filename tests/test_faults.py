@@ -1,18 +1,26 @@
 """What goes wrong on real machines: one clear line, and nothing is lost."""
 
+import errno
 import fcntl
 import logging
 import os
+import re
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edeline_jax.dataset.__main__ import main as dataset
+from edeline_jax.dataset.arrays import DatasetError
+from edeline_jax.evaluation.tester import Tester
 from edeline_jax.learning.not_finite import NotFiniteError
+from edeline_jax.learning.programs import UpdateProgram
 from edeline_jax.runtime.errors import ConfigError, UserError
+from edeline_jax.training import run
 from edeline_jax.workdir import wandb_log
-from tests.in_process import train_here
+from edeline_jax.workdir.checkpoints import Checkpoints
+from tests.in_process import call, train_here
 from tests.runs import assert_one_line_error, rows, summary, train
 
 MORE = "training.num_final_epochs"
@@ -40,10 +48,131 @@ def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
     largest = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     os.truncate(largest, largest.stat().st_size // 2)
     with caplog.at_level(logging.WARNING, "edeline_jax"):
-        assert "resumed after epoch 3" in train_here(finished, {MORE: 2})
+        assert "resumed in epoch 4, 160 steps" in train_here(finished, {MORE: 2})  # as saved before its test
     assert f"checkpoint {newest.name} cannot be read" in caplog.text
     assert summary(finished)["progress"]["epoch"] == 5 and summary(finished)["world_model_updates"] == 11
     assert len(list((finished / "set_aside").iterdir())) == 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def unreadable(path: Path) -> None:
+    """Replaces a file by a link to itself, which the operating system refuses to open, for whichever user."""
+    path.unlink()
+    path.symlink_to(path)
+
+
+def test_a_lower_total_keeps_every_step_that_is_stored(finished: Path) -> None:
+    output = train_here(finished, {"collection.num_steps_total": 120, MORE: 2})
+    assert "resumed after epoch 4, 160 steps" in output and "replay: 160 steps" in output
+    assert summary(finished)["progress"]["epoch"] == 5
+
+
+def test_a_config_that_the_collected_steps_do_not_fit_is_refused_before_anything_is_written(finished: Path) -> None:
+    before = contents(finished)
+    with pytest.raises(
+        ConfigError, match=r"npz: frames is uint8 \(8, 5, .*do not fit config.env; take the change back"
+    ):
+        train_here(finished, {"env.num_envs": 4, MORE: 2}, allowed=["config.env.num_envs"])
+    after = contents(finished)
+    assert {name for name in before | after if before.get(name) != after.get(name)} <= {"lock"}
+    assert "resumed after epoch 4, 160 steps" in train_here(finished, {MORE: 2})
+
+
+def test_a_command_that_reads_changes_nothing(finished: Path, tmp_path: Path) -> None:
+    """Neither where the config does not fit, nor where a file is damaged."""
+    config = finished / "config.json"
+    config.write_text(config.read_text().replace('"num_envs": 8', '"num_envs": 2', 1))
+    before = contents(finished)
+    with pytest.raises(DatasetError, match="frames is uint8"):
+        call(dataset, "export", finished, tmp_path / "one")
+    config.write_text(config.read_text().replace('"num_envs": 2', '"num_envs": 8', 1))
+    chunk = min((finished / "replay").iterdir())
+    chunk.write_bytes(chunk.read_bytes()[:-100])
+    call(dataset, "export", finished, tmp_path / "two")
+    assert {name for name, content in contents(finished).items() if before[name] != content} == {
+        "config.json",
+        f"replay/{chunk.name}",
+    }
+
+
+@pytest.mark.parametrize("kind", ["replay", "checkpoints"])
+def test_what_the_system_cannot_read_is_not_damaged(finished: Path, kind: str) -> None:
+    paths = sorted(path for path in (finished / kind).rglob("*") if path.is_file() and path.stat().st_size > 500)
+    unreadable(paths[-1])
+    before = sorted(contents(finished))
+    with pytest.raises(UserError, match=r"cannot be read .*Too many levels of symbolic links"):
+        train_here(finished, {MORE: 2})
+    assert sorted(contents(finished)) == before and not (finished / "set_aside").exists()
+
+
+def test_a_reader_that_ran_out_of_files_damages_nothing(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*args: object) -> None:
+        raise ValueError(f"RESOURCE_EXHAUSTED: Error opening local file: {os.strerror(errno.EMFILE)}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_read", read)
+        with pytest.raises(UserError, match=r"cannot be read now \(Too many open files\); nothing was changed"):
+            train_here(finished, {MORE: 2})
+    assert "resumed after epoch 4" in train_here(finished, {MORE: 2})
+
+
+def test_a_program_that_does_not_compile_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_ = UpdateProgram.compile
+
+    def fail(program: UpdateProgram, *args: object) -> str:
+        if program is not world_model[0]:
+            raise RuntimeError("no room for the actor-critic")
+        return compile_(program, *args)
+
+    world_model = []
+    build = run.build_programs
+    monkeypatch.setattr(UpdateProgram, "compile", fail)
+    monkeypatch.setattr(
+        run, "build_programs", lambda *args: (programs := build(*args), world_model.append(programs["world_model"]))[0]
+    )
+    with pytest.raises(RuntimeError, match="no room"):
+        train_here(tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists() and not (tmp_path / "replay").exists()
+
+
+def test_a_test_that_fails_does_not_cost_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("the emulator has died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tester, "test", fail)
+        with pytest.raises(RuntimeError, match="emulator"):
+            train_here(tmp_path, {"evaluation.every": 1})
+    output = train_here(tmp_path, {"evaluation.every": 1})
+    assert "resumed in epoch 1, 80 steps, updates (3, 3)" in output
+    assert [row["epoch"] for row in rows(tmp_path) if "test/return_mean" in row] == [1, 2, 3, 4, 4]
+    assert summary(tmp_path)["world_model_updates"] == 9
+
+
+class Crash(Exception):
+    pass
+
+
+def test_a_long_epoch_is_saved_while_it_lasts(tmp_path: Path) -> None:
+    """A crash in the middle of the first epoch, behind its collection and 40 updates of the world model."""
+
+    def crash(line: str) -> None:
+        if line.startswith("actor_critic:"):
+            raise Crash
+
+    changes = {
+        "checkpointing.save_every_minutes": 1e-6,
+        **{f"{network}.training.steps_first_epoch": 40 for network in ("world_model", "actor_critic")},
+    }
+    with pytest.raises(Crash):
+        train_here(tmp_path, changes, at_line=crash)
+    output = train_here(tmp_path, changes)
+    resumed = re.search(r"resumed in epoch 1, 80 steps, updates \(40, (\d+)\)", output)
+    assert resumed is not None and 0 < int(resumed[1]) < 40, output
+    assert summary(tmp_path)["world_model_updates"] == 46
 
 
 def test_a_second_process_is_refused(finished: Path) -> None:

@@ -42,7 +42,7 @@ def test_configs() -> None:
 def test_configs_of_a_run(tmp_path: Path) -> None:
     """The stored config.json and summary.json of a folder."""
     rng, config = np.random.default_rng(1), pour(get_config("breakout"))
-    open_workdir(str(tmp_path), config, (), print)
+    open_workdir(str(tmp_path), config, (), print).keep_config()
     (tmp_path / "checkpoints" / "1").mkdir(parents=True)
     path = tmp_path / "config.json"
     good = path.read_bytes()
@@ -51,7 +51,7 @@ def test_configs_of_a_run(tmp_path: Path) -> None:
         bad = mutated(good, rng) if trial % 2 else tree
         path.write_bytes(bad)
         try:
-            open_workdir(str(tmp_path), config, (), print)
+            open_workdir(str(tmp_path), config, (), print).keep_config()
         except UserError as error:
             assert_one_line(error, str(tmp_path))
             assert path.read_bytes() == bad

@@ -73,11 +73,11 @@ def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Pat
 def test_a_run_stopped_in_collection_in_an_update_and_in_a_save_ends_with_its_schedule(tmp_path: Path) -> None:
     changes = {"world_model.training.steps_first_epoch": 40, "training.num_final_epochs": 0}
     output = train_here(tmp_path, changes, stop=Stop("replay:", breaths=1))
-    assert "interrupted in epoch 1" in output and "compiling" not in output
+    assert "interrupted in epoch 1" in output
     assert len(list((tmp_path / "replay").glob("*.npz"))) == 1  # one part of two
     process = start(tmp_path, *flags(changes))
     output = terminated(process, "world_model:")
-    assert "resumed in epoch 1" in output and "compiling the actor_critic" not in output
+    assert "resumed in epoch 1" in output and "actor_critic:" not in output
     output = train_here(tmp_path, changes, stop=Stop("epoch 1:"))
     assert "resumed in epoch 1, 80 steps" in output and "interrupted in epoch 2" in output
     train_here(tmp_path, changes)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from benchmarks.hlo import collectives
-from edeline_jax.acting.replay_keeper import empty_replay
+from edeline_jax.acting.replay_keeper import empty_replay, steps_per_env
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.weights import read_weights
 from edeline_jax.config import pour
@@ -217,7 +217,7 @@ def programs(on_eight: tuple[Path, str]) -> dict[str, tuple[str, int]]:
     config = pour(values, 8)
     agent = build_agent(config, 3)
     state = state_shapes(make_setup(agent, config))
-    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh()))
+    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh(), steps_per_env(config)))
     return {
         name: (
             program.lower(state, replay).compile().as_text(),
@@ -267,6 +267,13 @@ def test_what_a_run_learnt_can_be_taken_along_and_tested(
         np.testing.assert_array_equal(after.tensors[name], tensor)
     train_here(tmp_path / "test", {"training.should": False, "initialization.path_to_ckpt": str(export)})
     assert summary(tmp_path / "test")["progress"]["epoch"] == 0 and summary(tmp_path / "test")["num_games"] == 6
+    # the converted run is tested with its agent, not with fresh weights
+    output = train_here(tmp_path / "run", {"training.should": False, **LEARN})
+    assert f"no checkpoint: begins with the weights of {tmp_path / 'run' / 'agents' / '0'}" in output
+    for name in ("return_mean", "length_mean", "num_games"):
+        assert summary(tmp_path / "run")[name] == summary(tmp_path / "test")[name], name
+    lines = [rows(workdir)[-1] for workdir in (tmp_path / "run", tmp_path / "test")]
+    assert lines[0]["test_world_model/pixel_error"] == lines[1]["test_world_model/pixel_error"]
     lines = [rows(workdir)[-1] for workdir in (finished[0], tmp_path / "test")]
     errors = [line["test_world_model/pixel_error"] for line in lines]
     assert errors[0] == pytest.approx(errors[1], rel=0.05)  # the same model on other games
@@ -297,6 +304,8 @@ def test_what_a_run_collected_can_be_exported(
         ("configs/nothing.py", "", "No such file or directory: 'configs/nothing.py'"),
         ("configs/catch.py", "--config.env.size=33", "error: config.env: size must be a multiple of 10"),
         ("configs/catch.py", "--bogus=1", "Unknown command line flag 'bogus'"),
+        ("configs/catch.py", "config.seed=3", "'config.seed=3' is no flag: did you mean --config.seed=3?"),
+        ("configs/catch.py", "seed 3", "'seed 3' is no flag: flags begin with --"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, config: str, override: str, message: str) -> None:

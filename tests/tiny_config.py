@@ -10,7 +10,7 @@ def get_config() -> ConfigDict:
     config.env.num_envs = 8
     config.training.num_final_epochs = 1
     config.collection.update(num_steps_total=160, steps_per_epoch=40)
-    config.collection.first_epoch.update(min=80, max=120, threshold_rew=0)
+    config.collection.first_epoch.update(min=40, max=80, threshold_rew=0)
     config.evaluation.update(
         every=2, num_envs=4, num_episodes=4, num_final_episodes=6, num_steps_replay=30, num_batches=1
     )

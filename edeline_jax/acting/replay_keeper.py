@@ -23,13 +23,14 @@ class ReplayKeeper:
     Every process gets the steps of all processes, and puts those of its own environments on its devices.
     """
 
-    def __init__(self, config: Config, mesh: Mesh, journal: Journal):
+    def __init__(self, config: Config, mesh: Mesh, journal: Journal, capacity: int):
+        """`capacity`: see `steps_per_env`."""
         self._journal = journal
         self._sharding = NamedSharding(mesh, REPLAY_SPEC)
         num_streams = cluster.share(config.env.num_envs)
         self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
         self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # fixed, so one program appends all
-        self._table = EpisodeTable(num_streams, steps_per_env(config), len(mesh.local_devices))
+        self._table = EpisodeTable(num_streams, capacity, len(mesh.local_devices))
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 
     @property
@@ -75,13 +76,16 @@ class ReplayKeeper:
         return replay._replace(episodes=episodes, num_episodes=num_episodes)
 
 
-def steps_per_env(config: Config) -> int:
-    """The capacity of one environment's stream: the run's steps over the environments, rounded up."""
-    return -(-config.collection.num_steps_total // config.env.num_envs)
+def steps_per_env(config: Config, stored: int = 0) -> int:
+    """The capacity of one environment's stream: the run's steps over the environments, rounded up.
+
+    It never falls below the `stored` steps, though a resumed run may have been given a lower total.
+    """
+    return max(stored, -(-config.collection.num_steps_total // config.env.num_envs))
 
 
-def empty_replay(config: Config, mesh: Mesh) -> Replay:
-    """A replay for the run, all zeros, sharded over the mesh."""
+def empty_replay(config: Config, mesh: Mesh, capacity: int) -> Replay:
+    """A replay for the run, all zeros, sharded over the mesh, with `capacity` steps in each stream."""
     frame_size = math.prod(config.frame_shape)
-    init = functools.partial(init_replay, config.env.num_envs, steps_per_env(config), frame_size, mesh.size)
+    init = functools.partial(init_replay, config.env.num_envs, capacity, frame_size, mesh.size)
     return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()

@@ -2,8 +2,9 @@
 
 import jax
 import numpy as np
+from etils.epath import Path
 
-from edeline_jax.agent.reference import from_torch, to_torch
+from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
 from edeline_jax.agent.weights import read_weights
 from edeline_jax.config import Config
 from edeline_jax.config.schema import InitializationConfig
@@ -28,12 +29,15 @@ def with_initial_weights(params: Params, config: Config) -> Params:
       UserError: tensors are missing in the file or have another shape; names them.
     """
     c = config.initialization
-    if not c.path_to_ckpt:
-        return params
+    return with_weights_of(to_path(c.path_to_ckpt), params, config, _prefixes(c)) if c.path_to_ckpt else params
+
+
+def with_weights_of(source: Path, params: Params, config: Config, prefixes: tuple[str, ...] = ("",)) -> Params:
+    """Replaces the parameters whose tensors' names begin with one of `prefixes`; see `with_initial_weights`."""
     ours = to_torch(params, config)
-    theirs = read_weights(to_path(c.path_to_ckpt)).tensors
-    chosen = [name for name in ours if name.startswith(_prefixes(c))]
-    _refuse_misfits(c.path_to_ckpt, {name: ours[name] for name in chosen}, theirs)
+    theirs = read_weights(source).tensors
+    chosen = [name for name in ours if name.startswith(prefixes)]
+    _refuse_misfits(source, {name: ours[name] for name in chosen}, theirs)
     merged = from_torch(ours | {name: theirs[name] for name in chosen}, config)
     return jax.tree.map(_placed_like, params, merged)
 
@@ -46,12 +50,19 @@ def _prefixes(config: InitializationConfig) -> tuple[str, ...]:
     return tuple(prefix for key, prefixes in PARTS.items() if getattr(config, key) for prefix in prefixes)
 
 
-def _refuse_misfits(path: str, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+def _refuse_misfits(source: Path, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+    actions = [len(tensors.get(ACTION_EMBEDDING, ())) for tensors in (theirs, ours)]
+    if 0 < actions[0] != actions[1] > 0:
+        raise UserError(
+            f"{source} is the agent of a game with {actions[0]} actions, this one has {actions[1]}: take another, "
+            "or leave out the parts that know the actions (config.initialization.load_rew_end_model=False, "
+            "load_actor_critic=False)"
+        )
     found = {name: theirs[name].shape if name in theirs else "missing" for name in ours}
     misfits = [f"{name} is {found[name]}, expected {x.shape}" for name, x in ours.items() if found[name] != x.shape]
     if misfits:
         more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
         raise UserError(
-            f"config.initialization.path_to_ckpt: {path} does not fit: {'; '.join(misfits[:3])}{more}; change the "
-            f"networks, or leave the part out ({', '.join(PARTS)})"
+            f"{source} does not fit: {'; '.join(misfits[:3])}{more}; change the networks, or leave the part out "
+            f"(config.initialization: {', '.join(PARTS)})"
         )

@@ -31,6 +31,7 @@ RENAMES = (
     (r"norm_out\.", "norm_out.norm."),
     (r"\.(kernel|scale)$", ".weight"),
 )
+ACTION_EMBEDDING = "world_model.recurrent_emb.act_emb.weight"  # a row for each action
 DEAD = re.compile(r"(.*\.cross_attn)\.[qk]_proj\.(weight|bias)$")
 
 
@@ -45,10 +46,11 @@ def from_torch(state_dict: Mapping[str, np.ndarray], config: Config) -> Params:
       ValueError: tensors are missing, unknown or misshapen; names them.
     """
     tensors = {name: np.asarray(value, np.float32) for name, value in state_dict.items() if not DEAD.match(name)}
-    embedding = "world_model.recurrent_emb.act_emb.weight"
-    if embedding not in tensors:
-        raise ValueError(f"missing tensors: {embedding}")
-    template = _template(config, len(tensors[embedding]))
+    if ACTION_EMBEDDING not in tensors:
+        raise ValueError(f"missing tensors: {ACTION_EMBEDDING}")
+    if not tensors[ACTION_EMBEDDING].size:
+        raise ValueError(f"{ACTION_EMBEDDING} has no rows: an agent without actions")
+    template = _template(config, len(tensors[ACTION_EMBEDDING]))
     names = _names(template, config)
     _refuse("missing tensors", set(names.values()) - set(tensors))
     _refuse("unknown tensors", set(tensors) - set(names.values()))

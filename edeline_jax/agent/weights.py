@@ -18,8 +18,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils.epath import Path
 
-from edeline_jax.agent.reference import from_torch, to_torch
+from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
 from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.envs import count_actions
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import absolute, in_bucket, write_json, writing
@@ -40,17 +41,13 @@ def read_weights(path: Path) -> Weights:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
     try:
-        if path.is_dir():
-            return _read_run(path)
-        if path.suffix == ".pt":
-            return Weights(_read_torch(path), None)
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
+        weights = _read(path)
+        _refuse_wrong_numbers(weights.tensors)
+        return weights
     except UserError:
         raise
     except Exception as error:  # Orbax, torch and safetensors raise many kinds on invalid bytes
         raise UserError(f"{path}: not the weights of an agent ({one_line(error)})") from error
-    raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
 
 
 def write_weights(path: Path, weights: Weights) -> None:
@@ -79,11 +76,41 @@ def write_weights(path: Path, weights: Weights) -> None:
 
 
 def to_params(weights: Weights, config: Config) -> Params:
-    """Converts to parameters of the config's networks; raises UserError naming the tensors that do not fit."""
+    """Converts to parameters of the config's networks.
+
+    Raises:
+      UserError: tensors do not fit the networks, or the game has another number of actions; names them.
+    """
     try:
-        return from_torch(weights.tensors, config)
+        params = from_torch(weights.tensors, config)
     except ValueError as error:
         raise UserError(f"the weights do not fit the config: {error}") from error
+    actions = len(weights.tensors[ACTION_EMBEDDING])
+    if config.has_env and actions != count_actions(config.env):
+        raise UserError(
+            f"the weights are of a game with {actions} actions, {config.env.id} has {count_actions(config.env)}: give "
+            "the config of their game"
+        )
+    return params
+
+
+def _read(path: Path) -> Weights:
+    if path.is_dir():
+        return _read_run(path)
+    if path.suffix == ".pt":
+        return Weights(_read_torch(path), None)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
+
+
+def _refuse_wrong_numbers(tensors: Mapping[str, np.ndarray]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind not in "fiu":
+            raise ValueError(f"{name} is {tensor.dtype}, expected numbers")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(tensor.astype(np.float32)).all():
+                raise ValueError(f"{name} is not finite in float32")
 
 
 def _read_run(path: Path) -> Weights:
@@ -132,8 +159,13 @@ def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     state_dict = _torch().load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    if not isinstance(state_dict, Mapping) or not all(hasattr(x, "numpy") for x in state_dict.values()):
+    if not isinstance(state_dict, Mapping) or not all(
+        isinstance(name, str) and hasattr(x, "numpy") for name, x in state_dict.items()
+    ):
         raise ValueError("expected a state_dict: names to tensors")
+    for name, x in state_dict.items():  # a few bytes can stand for any number of equal numbers
+        if x.numel() * x.element_size() > x.untyped_storage().nbytes():
+            raise ValueError(f"{name} has more numbers than the file holds")
     return {name: tensor.numpy() for name, tensor in state_dict.items()}
 
 

@@ -24,10 +24,10 @@ def fill(cls: type, values: Any, path: str) -> Any:
     for key in values:
         if key not in kinds:
             raise ConfigError(f"{path}.{key}: unknown key; {path} has {', '.join(kinds)}")
-    for key in kinds:
-        if key not in values:
-            raise ConfigError(f"{path}.{key}: missing; add it, see configs/atari.py for its meaning")
-    return cls(**{key: _convert(kind, values[key], f"{path}.{key}") for key, kind in kinds.items()})
+    for field in dataclasses.fields(cls):
+        if field.name not in values and field.default is dataclasses.MISSING:
+            raise ConfigError(f"{path}.{field.name}: missing; add it, see configs/atari.py for its meaning")
+    return cls(**{key: _convert(kinds[key], value, f"{path}.{key}") for key, value in values.items()})
 
 
 def _convert(kind: Any, value: Any, path: str) -> Any:

@@ -1,4 +1,7 @@
-"""The schema of a run's config: every key with its type and range."""
+"""The schema of a run's config: every key with its type and range.
+
+A key with a default came after the first release: the configs of earlier runs lack it.
+"""
 
 from __future__ import annotations
 
@@ -202,6 +205,7 @@ class CheckpointingConfig:
     num_states_to_keep: Count
     save_agent_every: Count
     num_agents_to_keep: Count
+    save_every_minutes: Positive = 10.0
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,14 @@ def import_(source: Path, folder: Path) -> None:
         raise DatasetError(f"{source}: no .npz files there")
     shape = None
     largest = 0
+    steps, other_rewards = 0, 0
     for path in tqdm(paths, "reading", disable=None):  # check all files before anything is written
         episode = read_recording(path)
         check_episode(episode, NUM_ACTIONS.value or MOST_ACTIONS, path)
         shape = shape or episode.frames.shape[1:]
         largest = max(largest, int(episode.actions.max()))
+        steps += len(episode.rewards)
+        other_rewards += int((episode.rewards != np.sign(episode.rewards)).sum())
         if episode.frames.shape[1:] != shape:
             raise DatasetError(f"{path}: frames {episode.frames.shape[1:]}, those of {paths[0].name} are {shape}")
     writer = DatasetWriter(folder, shape, NUM_ACTIONS.value or largest + 1)
@@ -81,6 +84,8 @@ def import_(source: Path, folder: Path) -> None:
         writer.add(read_recording(path), number)
     writer.close()
     inspect(folder)
+    if other_rewards:
+        print(f"rewards: only signs are learnt, and {other_rewards:,} of {steps:,} are others than -1, 0 and 1")
 
 
 def export(run: Path, folder: Path) -> None:

@@ -20,6 +20,14 @@ class DatasetError(UserError):
     """A file of recorded experience cannot be used; the message names the file and the fault."""
 
 
+class DamagedError(DatasetError):
+    """The file is no longer what was written: cut short, or a checksum differs."""
+
+
+class MisfitError(DatasetError):
+    """The file is whole, but does not hold the arrays of the layout."""
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes arrays by name; see `writing`."""
     with writing(path) as file:
@@ -30,21 +38,24 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
     """Reads the arrays of a layout. The first dimension must be equal in all arrays, also if the layout says None.
 
     Raises:
-      DatasetError: the file is missing or damaged, its checksum is not `crc32`, or the arrays do not fit the layout.
+      DatasetError: the file is missing, or the operating system cannot read it.
+      DamagedError: its checksum is not `crc32`, or not the one that it holds of itself.
+      MisfitError: the arrays do not fit the layout.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     if crc32 is not None and zlib.crc32(content) != crc32:
-        raise DatasetError(f"{path}: damaged, or not the file that was listed (crc32 differs)")
+        raise DamagedError(f"{path}: damaged, or not the file that was listed (crc32 differs)")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             arrays = {name: _read_member(archive, name, *expected) for name, expected in layout.items()}
     except Exception as error:  # zipfile and numpy raise a dozen kinds on invalid bytes
-        raise DatasetError(f"{path}: {one_line(error)}") from error
+        kind = MisfitError if _is_whole(content) else DamagedError
+        raise kind(f"{path}: {one_line(error)}") from error
     if len({len(array) for array in arrays.values()}) > 1:
-        raise DatasetError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
+        raise MisfitError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
     return arrays
 
 
@@ -55,6 +66,15 @@ def array_names(path: Path) -> list[str]:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except Exception as error:
         raise DatasetError(f"{path}: {one_line(error)}") from error
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether this is an archive whose members all have their checksums."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.testzip() is None
+    except Exception:  # zipfile raises a dozen kinds on invalid bytes
+        return False
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) -> np.ndarray:

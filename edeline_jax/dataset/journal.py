@@ -1,6 +1,5 @@
 """The steps of a run on disk, in the order in which they were taken: one file per chunk, never rewritten."""
 
-import contextlib
 import logging
 import re
 from collections.abc import Iterator
@@ -8,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.dataset.arrays import DatasetError, Layout, read_arrays, write_arrays
+from edeline_jax.dataset.arrays import DamagedError, Layout, read_arrays, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
 from edeline_jax.replay.chunk import Chunk
-from edeline_jax.runtime.files import move
 
 _LOG = logging.getLogger(__name__)
 FILE_NAME = re.compile(r"(\d{9})-(\d{9})\.npz")
@@ -21,7 +19,6 @@ class Journal:
     """Chunks of S streams; file `FIRST-STOP.npz` holds positions FIRST .. STOP - 1 of every stream."""
 
     def __init__(self, folder: Path, num_streams: int, frame_shape: tuple[int, ...]):
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._num_streams = num_streams
         self._frame_shape = frame_shape
@@ -29,19 +26,23 @@ class Journal:
     def append(self, chunk: Chunk, first: int) -> None:
         """Writes a chunk that begins at position `first`; raises UserError if the write fails."""
         stop = first + chunk.actions.shape[1]
+        self._folder.mkdir(parents=True, exist_ok=True)
         write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict())
 
     def read(self, stop: int) -> Iterator[tuple[int, Chunk]]:
-        """Yields (first position, chunk) before `stop`; damaged files are renamed with a warning and skipped."""
+        """Yields (first position, chunk) before `stop`; damaged files are skipped with a warning, and stay.
+
+        Raises:
+          MisfitError: a file holds steps of other shapes: the journal is of another config.
+          DatasetError: the operating system cannot read a file.
+        """
         for first, end, path in files(self._folder):
             if end > stop:
                 continue
             try:
                 yield first, Chunk(**read_arrays(path, self._layout(end - first)))
-            except DatasetError as error:
-                _LOG.warning("%s; set aside, steps %d to %d are left out", error, first, end - 1)
-                with contextlib.suppress(FileNotFoundError):  # another process of the run has renamed it
-                    move(path, path.with_suffix(".damaged"))
+            except DamagedError as error:
+                _LOG.warning("%s; steps %d to %d are left out", error, first, end - 1)
 
     def discard_after(self, stop: int) -> None:
         """Deletes chunks that end after position `stop`, and half-written files."""

@@ -126,7 +126,7 @@ class SelfAttention(nn.Module):
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k).astype(jnp.float32) / jnp.sqrt(C // heads)
         y = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores).astype(x.dtype), v).reshape(B, H, W, C)
-        return x + Conv(C, 1, kernel_init=zeros, name="out_proj")(y)
+        return x + Conv(C, 1, kernel_init=zeros, bias_init=zeros, name="out_proj")(y)
 
 
 class CrossAttention(nn.Module):
@@ -140,7 +140,8 @@ class CrossAttention(nn.Module):
     def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
         C = x.shape[-1]
         value = Linear(C, name="v_proj")(cond)
-        return GroupNorm(name="norm")(x) + Conv(C, 1, kernel_init=zeros, name="out_proj")(value[:, None, None, :])
+        out = Conv(C, 1, kernel_init=zeros, bias_init=zeros, name="out_proj")(value[:, None, None, :])
+        return GroupNorm(name="norm")(x) + out
 
 
 class ResBlock(nn.Module):

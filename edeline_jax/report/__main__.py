@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from edeline_jax.report.grid import summarize, table, to_json
-from edeline_jax.report.runs import find_runs
+from edeline_jax.report.runs import find_runs, without_repetitions
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
@@ -22,7 +22,14 @@ def main(argv: Sequence[str]) -> None:
     folders = [to_path(name) for name in argv[1:]]
     if not folders:
         raise UserError("usage: python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]")
-    runs = find_runs(folders, lambda line: print(f"warning: {line}", file=sys.stderr, flush=True))
+    for folder in folders:
+        if not folder.exists():
+            raise UserError(f"{folder}: no such folder")
+
+    def warn(line: str) -> None:
+        print(f"warning: {line}", file=sys.stderr, flush=True)
+
+    runs = without_repetitions(find_runs(folders, warn), warn)
     if not runs:
         raise UserError(f"{', '.join(argv[1:])}: no run there; the folder of a run has a config.json")
     grid = summarize(runs)

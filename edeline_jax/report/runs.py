@@ -17,7 +17,8 @@ from edeline_jax.workdir.folder import RunFolder
 
 Row = dict[str, float]
 _LOG = logging.getLogger(__name__)
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)  # raised by damaged or unexpected JSON
+# raised by damaged or unexpected JSON
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class RunRecord(NamedTuple):
@@ -43,6 +44,23 @@ def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[RunR
     return sorted((run for run in runs if run is not None), key=lambda run: (run.game, run.seed, str(run.folder)))
 
 
+def without_repetitions(runs: Iterable[RunRecord], warn: Callable[[str], None]) -> list[RunRecord]:
+    """One run of every game and seed, the one that is furthest: a copy of a run is no second sample.
+
+    Runs without a game stay: their datasets may differ, and they have no score.
+
+    Args:
+      warn: called with one line for each run that is left out.
+    """
+    furthest: dict[tuple, RunRecord] = {}
+    for run in sorted(runs, key=lambda run: (run.finished, run.env_steps, run.epoch), reverse=True):
+        place = (run.game, run.seed, str(run.folder) if run.game == NO_ENV else "")
+        counted = furthest.setdefault(place, run)
+        if counted is not run:
+            warn(f"{run.folder}: {run.game} with seed {run.seed} again, as in {counted.folder}; not counted")
+    return sorted(furthest.values(), key=lambda run: (run.game, run.seed))
+
+
 def _folders_with_config(folder: Path) -> Iterator[Path]:
     try:
         children = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -66,6 +84,8 @@ def _read_run(folder: Path, warn: Callable[[str], None]) -> RunRecord | None:
     except UNUSABLE as error:
         warn(f"{run.config}: not the config of a run ({one_line(error)})")
         return None
+    if not (run.metrics.exists() or run.summary.exists()):
+        return None  # a converted agent, or a start that came to nothing
     end = _read_summary(run.summary, game, warn)
     if end is not None:
         return RunRecord(folder, game, seed, True, *end)

@@ -52,6 +52,15 @@ def move(path: Path, target: Path) -> None:
         path.rename(target)
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in and below a folder, also links that lead nowhere."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from files_below(path)
+        else:
+            yield path
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Opens a file for writing that appears under its name only once it is complete and on the disk, or in the bucket.

@@ -42,7 +42,9 @@ def train(
         if is_finished(opened.path, config):
             say(f"{opened.path} holds a finished run: nothing to do")
         else:
-            _carry_on(Run(config, opened, interruption, say, profiles))
+            run = Run(config, opened, interruption, say, profiles)
+            opened.keep_config()
+            _carry_on(run)
     finally:
         opened.release()
 

@@ -52,10 +52,13 @@ class Run:
         self.agent = build_agent(config, dataset.num_actions if dataset else count_actions(config.env))
         self.programs = self._build_programs()
         begin = start(self.agent, config, self.mesh, self.folder, dataset, state_key)
-        self.state, self.replay, self.progress, self.resumed, self.checkpoints, keeper = begin
+        self.state, self.replay, self.progress = begin.state, begin.replay, begin.progress
+        self.resumed, self.checkpoints, keeper = begin.resumed, begin.checkpoints, begin.keeper
+        self._newest_agent = begin.agent
         self._collector = None if keeper is None else Collector(config, self.agent, keeper, collect_key)
         self._tester = Tester(config, self.agent, test_key)
         self._saved = self._place if self.resumed else None
+        self._saved_at = time.perf_counter()
         self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since = time.perf_counter()
         self._watch = Stopwatch()
@@ -71,6 +74,8 @@ class Run:
             self.say(line)
         if self.resumed:
             self.say(resumption(self.progress, self.updates))
+        elif self._newest_agent is not None:
+            self.say(f"no checkpoint: begins with the weights of {self._newest_agent}")
 
     @property
     def updates(self) -> tuple[int, int]:
@@ -96,6 +101,9 @@ class Run:
         self._check_lock()
         if not self.progress.epoch_is_open:
             self.progress = self.progress.begin_epoch(self.config, self.updates)
+        for network in self.programs:  # before anything is collected or learnt that a failure here would cost
+            if self._updates_left(network) > 0:
+                self._compile(network)
         if not (self.progress.epoch_has_collected or self.config.training.model_free):
             with self._watch.phase("collect"):
                 self._collect()
@@ -106,30 +114,41 @@ class Run:
         paces = {name: program.pace.seconds_per_update for name, program in self.programs.items()}
         self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, paces)))
         if self.progress.epoch % self.config.evaluation.every == 0:
+            with self._watch.phase("save"):  # a test that fails must not cost the epoch
+                self.save()
             with self._watch.phase("test"):
                 self.test(self.config.evaluation.num_episodes)
         self._advance(epoch_is_open=False)
-        if self._log is not None:
-            self._log.flush()
         with self._watch.phase("save"):
             self._save_what_is_due()
+        self._advance()
         self._write("seconds", self._watch.lap())
 
     def _save_what_is_due(self) -> None:
         c = self.config.checkpointing
         last = self.progress.schedule_is_through(self.config)
-        if self.progress.epoch % c.save_agent_every == 0 or last:
-            self.checkpoints.save_agent(self.state.params, self.progress.epoch)
         if self.progress.epoch % c.save_state_every == 0 or last:
             self.save()
+        if self.progress.epoch % c.save_agent_every == 0 or last:  # after the state: alone, it would begin a run
+            self.checkpoints.save_agent(self.state.params, self.progress.epoch)
 
     def save(self) -> None:
         """Begins to save the full state, unless it has not changed since the last save."""
         if self._place != self._saved:
             self._check_lock()
             self._advance()
+            if self._log is not None:
+                self._log.flush()
             self.checkpoints.save(self.state, self.progress)
             self._saved = self._place
+            self._saved_at = time.perf_counter()
+
+    def _save_if_overdue(self) -> None:
+        """Saves in a long epoch, in all processes or in none."""
+        minutes = (time.perf_counter() - self._saved_at) / 60
+        if cluster.any_process(minutes >= self.config.checkpointing.save_every_minutes):
+            self.save()
+            self._saved_at = time.perf_counter()
 
     def _breathe(self) -> None:
         """Called between dispatches; raises Interrupted if any process of the run was asked to end."""
@@ -144,7 +163,8 @@ class Run:
         games = []
 
         def target() -> int:
-            return self.progress.collection_target(self.config, keeper.minority_rewards)
+            self.progress = self.progress.count_stock(self.config, keeper.minority_rewards)
+            return self.progress.collection_target(self.config)
 
         with self._bar("collect", target() - begin, "step") as bar:
             while (left := target() - self.progress.env_steps) > 0:
@@ -153,6 +173,7 @@ class Run:
                 games += finished
                 self._advance(replay_step=keeper.step, env_steps=keeper.step * self.config.env.num_envs)
                 bar.update(self.progress.env_steps - begin - bar.n)
+                self._save_if_overdue()
         self._advance(epoch_has_collected=True)
         self._write_games(games)
 
@@ -161,7 +182,6 @@ class Run:
         left = self._updates_left(network)
         if left <= 0:
             return
-        self._compile(network)
         self._breathe()
         games: list[Game] = []
         with self._bar(network, left, "update") as bar:
@@ -200,6 +220,7 @@ class Run:
                 self.say(f"{network}: {program.pace.seconds_per_update * 1e3:.1f} ms per update")
             self._advance(env_steps=self.progress.env_steps + dispatch.num_updates * program.env_steps_per_update)
             self._write(network, {**scalars, "seconds_per_update": program.pace.seconds_per_update})
+            self._save_if_overdue()
             self._breathe()
         return games
 

@@ -3,7 +3,7 @@
 The order:
   1. build mesh, networks and abstract state from the config alone; refuse sizes that cannot fit into memory;
   2. restore the newest readable checkpoint into that abstract state; if there is none, initialise a fresh state with
-     the weights that `initialization` names;
+     the weights of the folder's newest agent, which a converted run has, or with those that `initialization` names;
   3. fill the replay: from the journal up to the checkpoint's position, or from the static dataset;
   4. create environments when they are first needed; they always begin with new games, so episodes that were open at
      the checkpoint are cut off there;
@@ -13,21 +13,24 @@ The order:
 from typing import NamedTuple
 
 import jax
+from etils.epath import Path
 from jax.sharding import Mesh
 
 from edeline_jax.acting.recorded import load_replay, replay_shapes
-from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay
-from edeline_jax.agent.initialization import with_initial_weights
+from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay, steps_per_env
+from edeline_jax.agent.initialization import with_initial_weights, with_weights_of
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.dataset.arrays import MisfitError
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.dataset.journal import Journal
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
+from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime.capacity import check_capacity
 from edeline_jax.runtime.devices import abstract, local, shardings
-from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.workdir.checkpoints import Checkpoints
 from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.progress import Progress
@@ -40,6 +43,7 @@ class Start(NamedTuple):
     replay: Replay
     progress: Progress
     resumed: bool
+    agent: Path | None  # whose weights a run begins with that has agents, but no checkpoint
     checkpoints: Checkpoints
     keeper: ReplayKeeper | None  # None: nothing is collected
 
@@ -50,7 +54,7 @@ def start(
     """Does steps 1 to 3; `key` initialises fresh weights.
 
     Raises:
-      ConfigError: the state or the replay is too large, or the checkpoint belongs to another config.
+      ConfigError: the state or the replay is too large, or checkpoint or journal belong to another config.
       UserError: there are checkpoints or steps, but none can be read.
     """
     setup = make_setup(agent, config)
@@ -58,23 +62,43 @@ def start(
     check_capacity(shapes, _replay_shapes(config, mesh, dataset), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
+    newest_agent = None
     if restored is None:
-        places = shardings(mesh, STATE_SPEC, shapes)
-        fresh = init_state(setup, key, places)
-        state = fresh.with_params(with_initial_weights(fresh.params, config))
-        progress = Progress()
+        fresh = init_state(setup, key, shardings(mesh, STATE_SPEC, shapes))
+        epochs = folder.numbered(folder.agents)
+        newest_agent = folder.agents / str(epochs[-1]) if epochs else None
+        state, progress = fresh.with_params(_first_weights(newest_agent, fresh.params, config)), Progress()
     else:
         state, progress = restored
     if dataset is not None:
-        return Start(state, load_replay(dataset, mesh), progress, restored is not None, checkpoints, keeper=None)
-    keeper = ReplayKeeper(config, mesh, Journal(folder.replay, config.env.num_envs, config.frame_shape))
-    replay = keeper.restore(empty_replay(config, mesh), progress.replay_step)
-    if progress.replay_step and not int(local(replay.num_episodes)[0]):
+        replay, keeper = load_replay(dataset, mesh), None
+    else:
+        replay, keeper = _collected(config, mesh, folder, progress.replay_step)
+    return Start(state, replay, progress, restored is not None, newest_agent, checkpoints, keeper)
+
+
+def _first_weights(agent: Path | None, params: Params, config: Config) -> Params:
+    return with_initial_weights(params, config) if agent is None else with_weights_of(agent, params, config)
+
+
+def _collected(config: Config, mesh: Mesh, folder: RunFolder, steps: int) -> tuple[Replay, ReplayKeeper]:
+    """The replay with the `steps` that the journal holds of every stream, and its keeper."""
+    capacity = steps_per_env(config, steps)
+    journal = Journal(folder.replay, config.env.num_envs, config.frame_shape)
+    keeper = ReplayKeeper(config, mesh, journal, capacity)
+    try:
+        replay = keeper.restore(empty_replay(config, mesh, capacity), steps)
+    except MisfitError as error:
+        raise ConfigError(
+            f"{error}: the steps that the run has collected do not fit config.env; take the change back or choose "
+            "another --workdir"
+        ) from error
+    if steps and not int(local(replay.num_episodes)[0]):
         raise UserError(f"{folder.replay}: none of its files can be read; choose another --workdir")
-    return Start(state, replay, progress, restored is not None, checkpoints, keeper)
+    return replay, keeper
 
 
 def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Replay:
     if dataset is not None:
         return replay_shapes(dataset, mesh.size)
-    return jax.eval_shape(lambda: empty_replay(config, mesh))
+    return jax.eval_shape(lambda: empty_replay(config, mesh, steps_per_env(config)))

@@ -1,8 +1,10 @@
 """Orbax checkpoints of a run: the full state without the replay, and the agent's weights alone."""
 
 import contextlib
+import errno
 import json
 import logging
+import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -17,13 +19,27 @@ from orbax.checkpoint.checkpoint_managers import LatestN
 from edeline_jax.config.schema import CheckpointingConfig
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line
-from edeline_jax.runtime.files import absolute, move
+from edeline_jax.runtime.files import absolute, files_below, move
 from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.progress import Progress
 
 Shapes = dict[str, str]  # name of an array -> dtype and shape
 
 _LOG = logging.getLogger(__name__)
+# of the operating system, in the words of Orbax's readers; they may be gone at the next try
+SYSTEM_FAILURES = [
+    os.strerror(number)
+    for number in (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    )
+]
 
 
 class Checkpoints:
@@ -66,12 +82,14 @@ class Checkpoints:
     def restore(self, state: Any) -> tuple[Any, Progress] | None:
         """Reads the newest readable full state, or returns None if the folder has none; moves damaged ones aside.
 
+        Damaged is one whose files can all be read, but do not hold what was saved.
+
         Args:
           state: a tree of `jax.ShapeDtypeStruct` with the wanted shardings.
 
         Raises:
           ConfigError: the saved arrays belong to another config.
-          UserError: there are checkpoints, but none can be read.
+          UserError: there are checkpoints, but all are damaged, or the operating system cannot read one.
         """
         numbers = sorted(self._states.all_steps(), reverse=True)
         for number in numbers:
@@ -80,6 +98,7 @@ class Checkpoints:
             except ConfigError:
                 raise
             except Exception as error:  # Orbax and its readers raise many kinds on damaged files
+                _refuse_failure_of_the_system(self._folder.checkpoints / str(number), error)
                 self._set_aside(number, error)
         if numbers:
             raise UserError(
@@ -151,6 +170,22 @@ class Checkpoints:
                 f"cannot save to {self._folder.path} ({reason or one_line(error)}); earlier checkpoints are intact: "
                 "make room and start again with the same --workdir"
             ) from error
+
+
+def _refuse_failure_of_the_system(folder: Path, error: Exception) -> None:
+    """Raises UserError if `error` says nothing about what is in the folder's files."""
+    names = next((words for words in SYSTEM_FAILURES if words in str(error)), None)
+    if names is None and not isinstance(error, (MemoryError, jax.errors.JaxRuntimeError)):
+        try:
+            for path in files_below(folder):
+                path.read_bytes()
+            return
+        except Exception as failure:  # also those of a bucket's libraries
+            error = failure
+    raise UserError(
+        f"{folder} cannot be read now ({names or one_line(error)}); nothing was changed: see to that, and start again "
+        "with the same --workdir"
+    ) from error
 
 
 @jax.jit

@@ -32,6 +32,12 @@ class Workdir(NamedTuple):
 
     path: Path
     lock: FileLock | Claim | None
+    config: dict[str, Any] | None = None  # to be written into it
+
+    def keep_config(self) -> None:
+        """Writes the config; not before the run has taken up what the folder holds, which it may not fit."""
+        if self.config is not None:
+            write_json(self.folder.config, self.config)
 
     @property
     def folder(self) -> RunFolder:
@@ -54,7 +60,7 @@ class Workdir(NamedTuple):
 
 
 def open_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:
-    """Creates or opens the run's folder and writes the resolved config into it.
+    """Creates or opens the run's folder; the resolved config comes later, see `Workdir.keep_config`.
 
     A run that has saved nothing yet starts again, whatever its config was.
 
@@ -80,9 +86,8 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     run = RunFolder(folder)
     if run.config.exists() and _has_learnt(run):
         _refuse_changes(folder, differences(run.read_config(), resolved), allowed, say)
-    if config.training.should or not run.config.exists():  # evaluating a run does not change its config
-        write_json(run.config, resolved)
-    return Workdir(folder, held)
+    changes = config.training.should or not run.config.exists()  # evaluating a run does not change its config
+    return Workdir(folder, held, resolved if changes else None)
 
 
 def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:

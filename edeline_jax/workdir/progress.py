@@ -11,7 +11,7 @@ class Progress(NamedTuple):
 
     epoch: int = 0  # the newest that has begun
     epoch_is_open: bool = False
-    epoch_first_step: int = 0  # env_steps when the epoch began
+    epoch_first_step: int = 0  # env_steps when the epoch began; 0 in the first one until its stock is complete
     epoch_has_collected: bool = False
     world_model_target: int = 0  # updates at the end of the epoch
     actor_critic_target: int = 0
@@ -52,18 +52,30 @@ class Progress(NamedTuple):
         final_epochs = 0 if config.training.model_free else config.training.num_final_epochs
         return self.collection_is_through(config) and self.final_epochs >= final_epochs and not self.epoch_is_open
 
-    def collection_target(self, config: Config, minority_rewards: int) -> int:
-        """Environment steps at which the collection of this epoch ends, as far as known now.
+    def count_stock(self, config: Config, minority_rewards: int) -> "Progress":
+        """Lets the first epoch begin where its stock is complete.
 
-        The first epoch collects on, one chunk at a time up to `first_epoch.max`, until `threshold_rew` steps have a
-        reward of another sign than the most frequent one (as in the reference).
+        The stock is `first_epoch.min` steps, then one chunk at a time up to `first_epoch.max` until `threshold_rew`
+        steps have a reward of another sign than the most frequent one. The epoch's own steps come on top of it, as in
+        the reference.
         """
+        first = config.collection.first_epoch
+        enough = minority_rewards >= first.threshold_rew or self.env_steps >= first.max
+        complete = self._gathers_stock and self.env_steps >= first.min and enough
+        return self._replace(epoch_first_step=self.env_steps) if complete else self
+
+    def collection_target(self, config: Config) -> int:
+        """Environment steps at which the collection of this epoch ends, as far as known now."""
         c = config.collection
         target = self.epoch_first_step + c.steps_per_epoch
-        if self.epoch == 1:
-            searching = self.env_steps >= c.first_epoch.min and minority_rewards < c.first_epoch.threshold_rew
+        if self._gathers_stock:
+            searching = self.env_steps >= c.first_epoch.min
             target = min(self.env_steps + c.steps_per_epoch, c.first_epoch.max) if searching else c.first_epoch.min
         return min(target, c.num_steps_total)
+
+    @property
+    def _gathers_stock(self) -> bool:
+        return self.epoch == 1 and self.epoch_first_step == 0
 
     @classmethod
     def from_json(cls, values: object) -> "Progress":
@@ -77,7 +89,10 @@ class Progress(NamedTuple):
 
 
 def updates_in_epoch(schedule: ScheduleConfig, epoch: int) -> int:
-    """The number of updates of one network in the given epoch, counted from 1."""
+    """The number of updates of one network in the given epoch, counted from 1.
+
+    A network that begins later has no first epoch, as in the reference.
+    """
     if epoch <= schedule.start_after_epochs:
         return 0
-    return schedule.steps_first_epoch if epoch == schedule.start_after_epochs + 1 else schedule.steps_per_epoch
+    return schedule.steps_first_epoch if epoch == 1 else schedule.steps_per_epoch

@@ -37,16 +37,16 @@ LENGTHS = [5, 7, 3, 4, 6, 8, 9, 5]  # of the games in them
 
 
 def keeper(folder: Path) -> ReplayKeeper:
-    return ReplayKeeper(CONFIG, make_mesh(), Journal(folder, 8, (20, 20, 3)))
+    return ReplayKeeper(CONFIG, make_mesh(), Journal(folder, 8, (20, 20, 3)), NUM_STEPS)
 
 
 def collected(folder: Path, params: dict) -> tuple[Replay, list[Game], list[int]]:
     """The replay after two collections with a resume between them, the games that ended, and the steps."""
     games, steps = [], []
-    replay = empty_replay(CONFIG, make_mesh())
+    replay = empty_replay(CONFIG, make_mesh(), NUM_STEPS)
     for num_steps in (40, 56):  # 5 and 7 steps of 8 environments
         player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(folder)
-        replay = account.restore(empty_replay(CONFIG, make_mesh()), sum(steps))
+        replay = account.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), sum(steps))
         replay, finished = collect(player, account, params, replay, num_steps)
         games += finished
         steps.append(account.step - sum(steps))
@@ -77,7 +77,7 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
 def test_the_journal_restores_the_replay_bit_for_bit(tmp_path: Path, params: dict) -> None:
     replay, _, _ = collected(tmp_path, params)
     (tmp_path / "000000012-000000015.npz").write_bytes(b"written after the checkpoint")
-    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh()), 12)
+    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 12)
     jax.tree.map(np.testing.assert_array_equal, restored, replay)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000-000000005.npz", "000000005-000000012.npz"]
 
@@ -87,8 +87,8 @@ def test_a_damaged_chunk_costs_its_own_steps_and_no_more(tmp_path: Path, params:
     chunk = tmp_path / "000000000-000000005.npz"
     chunk.write_bytes(chunk.read_bytes()[:-100])
     account = keeper(tmp_path)
-    restored = account.restore(empty_replay(CONFIG, make_mesh()), 12)
-    assert account.step == 12 and chunk.with_suffix(".damaged").exists()
+    restored = account.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 12)
+    assert account.step == 12 and chunk.exists()
     np.testing.assert_array_equal(restored.frames[:, 5:], replay.frames[:, 5:])
     for i in range(8):
         rows = np.asarray(restored.episodes)[i, : restored.num_episodes[i]]
@@ -100,7 +100,7 @@ def test_a_lost_last_chunk_is_not_collected_again(tmp_path: Path, params: dict) 
     collected(tmp_path, params)
     (tmp_path / "000000005-000000012.npz").write_bytes(b"damaged")
     account = keeper(tmp_path)
-    replay = account.restore(empty_replay(CONFIG, make_mesh()), 12)
+    replay = account.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 12)
     assert account.step == 12
     player = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1))
     replay, _ = collect(player, account, params, replay, 41)  # 6 steps everywhere: as many as asked for, or more
@@ -130,12 +130,12 @@ def test_the_journal_gives_back_episodes_in_order_of_age(tmp_path: Path, params:
 
 def test_episodes_go_on_in_the_next_chunk_but_not_over_a_gap(tmp_path: Path, params: dict) -> None:
     player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(tmp_path)
-    replay = account.restore(empty_replay(CONFIG, make_mesh()), 0)
+    replay = account.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 0)
     for _ in range(4):
         replay, _ = collect(player, account, params, replay, 40)
     assert_journal_has_the_episodes_of(replay, tmp_path, 20)
     (tmp_path / "000000010-000000015.npz").unlink()
-    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh()), 20)
+    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 20)
     assert int(restored.episodes[..., 2].sum()) == 8 * 15
     assert_journal_has_the_episodes_of(restored, tmp_path, 20)
 
@@ -145,9 +145,9 @@ def test_only_the_first_steps_and_the_first_chunk_compile(
 ) -> None:
     """Chunks of up to the length of an epoch's share one program, longer ones go in parts; so does the journal."""
     player, account = Player(Clock(LENGTHS), AGENT.actor_critic, 0.0, jax.random.key(1)), keeper(tmp_path)
-    replay = account.restore(empty_replay(CONFIG, make_mesh()), 0)
+    replay = account.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 0)
     replay, _ = collect(player, account, params, replay, 16)
-    empty = empty_replay(CONFIG, make_mesh())
+    empty = empty_replay(CONFIG, make_mesh(), NUM_STEPS)
     with jax.log_compiles():
         for num_steps in (8, 24, 40, 56):
             replay, _ = collect(player, account, params, replay, num_steps)
@@ -161,10 +161,10 @@ def test_minority_rewards_are_those_of_the_rarer_signs(tmp_path: Path, params: d
     plain_step = env.step
     env.step = lambda actions: plain_step(actions)._replace(reward=np.array([0, 0, -1, 2] * 2, np.float32))
     player = Player(env, AGENT.actor_critic, 0.0, jax.random.key(1))
-    collect(player, account, params, empty_replay(CONFIG, make_mesh()), 64)
+    collect(player, account, params, empty_replay(CONFIG, make_mesh(), NUM_STEPS), 64)
     assert account.minority_rewards == 32
     again = keeper(tmp_path)
-    again.restore(empty_replay(CONFIG, make_mesh()), 8)
+    again.restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 8)
     assert again.minority_rewards == 32
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.agent.initialization import with_initial_weights
+from edeline_jax.agent.initialization import with_initial_weights, with_weights_of
 from edeline_jax.agent.networks import agent_shapes, build_agent
 from edeline_jax.agent.reference import DEAD
 from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
@@ -103,6 +103,54 @@ def test_what_is_no_agent_is_named(tmp_path: Path, name: str, message: str) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=message):
         read_weights(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(
+    ("value", "dtype", "words"),
+    [
+        (np.nan, np.float32, "is not finite in float32"),
+        (-np.inf, np.float32, "is not finite"),
+        (1e300, np.float64, "is not finite"),
+        (1, np.bool_, "is bool, expected numbers"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(tmp_path: Path, value: float, dtype: type, words: str) -> None:
+    name = "actor_critic.critic_linear.weight"
+    tensors = dict(load("agent"))
+    tensors[name] = np.full(tensors[name].shape, value, dtype)
+    write_weights(tmp_path / "agent.safetensors", Weights(tensors, config()))
+    with pytest.raises(UserError, match=rf"agent\.safetensors: .*{name} {words}"):
+        read_weights(tmp_path / "agent.safetensors")
+
+
+def game(name: str) -> Config:
+    values = to_dict(config())
+    values["env"]["id"] = name
+    return pour(values)
+
+
+def test_the_agent_of_a_game_with_other_actions_is_refused(tmp_path: Path) -> None:
+    weights = Weights(dict(load("agent")), config())
+    with pytest.raises(UserError, match=r"a game with 5 actions, ms_pacman has 9: give the config of their game"):
+        write_weights(tmp_path / "run", weights._replace(config=game("ms_pacman")))
+    assert not (tmp_path / "run").exists()
+    write_weights(tmp_path / "run", weights)
+    ours = game("ms_pacman")
+    shapes = agent_shapes(build_agent(ours, 9), ours.frame_shape)
+    fresh = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    with pytest.raises(UserError, match=r"a game with 5 actions, this one has 9: .*load_actor_critic=False"):
+        with_weights_of(tmp_path / "run", fresh, ours)
+
+
+def test_a_few_bytes_cannot_stand_for_many_numbers(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
+    torch.save({"x": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "agent.pt")
+    with pytest.raises(UserError, match="x has more numbers than the file holds"):
+        read_weights(tmp_path / "agent.pt")
+    torch.save({1: torch.zeros(1)}, tmp_path / "agent.pt")
+    with pytest.raises(UserError, match="expected a state_dict"):
+        read_weights(tmp_path / "agent.pt")
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import jax
 import numpy as np
 import pytest
 
+from edeline_jax.dataset.__main__ import main
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import DatasetWriter, Episode, open_dataset
+from tests.in_process import call
 from tests.runs import assert_one_line_error, module, train, write_recordings
 
 LENGTHS = [9, 14, 5, 20, 8, 3, 11, 6, 10]
@@ -72,7 +74,7 @@ def test_import_inspect_and_validate(tmp_path: Path) -> None:
     result = module("edeline_jax.dataset", "import", tmp_path / "recordings", tmp_path / "data", "--num_actions=4")
     assert result.returncode == 0, result.stderr
     assert f"9 episodes, {sum(LENGTHS)} steps" in result.stdout and "actions: 4" in result.stdout
-    assert module("edeline_jax.dataset", "inspect", tmp_path / "data").stdout == result.stdout
+    assert module("edeline_jax.dataset", "inspect", tmp_path / "data").stdout == result.stdout  # no word on rewards
     assert module("edeline_jax.dataset", "validate", tmp_path / "data").returncode == 0
     fixed = f"--config.collection.path_to_static_dataset={tmp_path / 'data'}"
     none = "--config.env.id=none"
@@ -80,6 +82,14 @@ def test_import_inspect_and_validate(tmp_path: Path) -> None:
         train(tmp_path / "run", fixed, none, "--config.env.size=40"), "config.env.size: 40", "(20, 20, 3)"
     )
     assert_one_line_error(train(tmp_path / "run", fixed), "catch has 3 actions", "has 4")
+
+
+def test_rewards_of_which_only_the_signs_count_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    frames, actions = np.zeros((4, 4, 4, 3), np.uint8), np.zeros(4, int)
+    np.savez(tmp_path / "a.npz", frames=frames, actions=actions, rewards=np.array([0.005, 1, -1, 0]))
+    np.savez(tmp_path / "b.npz", frames=frames, actions=actions, rewards=np.array([0, 7, -2, 0]))
+    call(main, "import", tmp_path, tmp_path / "data")
+    assert "rewards: only signs are learnt, and 3 of 8 are others than -1, 0 and 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Initial weights of the paper's networks: bounds, moments, and what starts at zero."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -34,12 +36,31 @@ def test_linear_and_convolution_are_uniform_in_their_fan_in(weights: dict[str, n
     assert_uniform(weights["world_model/recurrent_emb/mamba/layers_0/mixer/conv_kernel"], 4**-0.5)
 
 
-def test_what_starts_at_zero(weights: dict[str, np.ndarray]) -> None:
-    zero = {name for name, x in weights.items() if x.ndim > 1 and not x.any()}
-    blocks = [n for n in weights if n.endswith("conv2/kernel") or "attn/out_proj/kernel" in n]
-    heads = ["actor_critic/actor_linear/kernel", "actor_critic/critic_linear/kernel"]
-    assert zero == {*blocks, *heads, "world_model/denoiser/inner_model/conv_out/kernel"}
-    assert not weights["actor_critic/actor_linear/bias"].any()
+ZERO = (
+    r"attn/out_proj/(kernel|bias)$",  # of both attentions
+    r"/conv2/kernel$",
+    r"/conv_out/kernel$",
+    r"(actor|critic)_linear/(kernel|bias)$",
+    r"(^|/)norm\w*/bias$",
+    r"/harmony_s\d$",
+)
+ONE = (r"(^|/)norm\w*/scale$", r"/D$")
+OWN = r"/A_log$|/dt_proj/|/lstm/|/downsamples_\d/conv/kernel$|/act_emb$|/noise_emb/weight$"  # the other tests here
+
+
+def test_every_parameter_starts_as_its_name_says(weights: dict[str, np.ndarray]) -> None:
+    """Zero, one, a distribution of its own, or uniform in the fan-in of its layer: all four over all names."""
+    uniform = 0
+    for name, x in weights.items():
+        zero, one, own = (any(re.search(p, name) for p in patterns) for patterns in (ZERO, ONE, [OWN]))
+        assert zero + one + own <= 1, name
+        if zero or one:
+            np.testing.assert_array_equal(x, float(one), err_msg=name)
+        elif not own:
+            kernel = weights[name.replace("bias", "kernel")]
+            assert_uniform(x, np.prod(kernel.shape[:-1]) ** -0.5)
+            uniform += 1
+    assert uniform > 100
 
 
 def test_mamba_starts(weights: dict[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edeline_jax.report.grid import interquartile_mean, summarize, table
-from edeline_jax.report.runs import find_runs
+from edeline_jax.report.runs import find_runs, without_repetitions
 from tests.runs import assert_one_line_error, module
 
 
@@ -103,6 +103,43 @@ def test_damaged_and_foreign_files_are_named_and_passed_over(grid: Path) -> None
     ]
 
 
+def test_the_same_run_twice_is_one(grid: Path) -> None:
+    """A copied folder, and a start with the same game and seed elsewhere; runs of two datasets are two."""
+    for number in range(2):
+        write_run(grid / "static" / str(number), "none", 0, 0.0)
+    write_run(grid / "copy of freeway 1", "freeway", 1, 296.0)
+    write_run(grid / "freeway" / "2 again", "freeway", 2, 3.0)  # finished, the other is not
+    warnings: list[str] = []
+    runs = without_repetitions(read(grid)[0], warnings.append)
+    assert [(run.game, run.seed, run.finished) for run in runs] == [
+        *(("boxing", seed, True) for seed in range(3)),
+        *(("freeway", seed, True) for seed in range(3)),
+        *(("none", 0, True) for _ in range(2)),
+    ]
+    assert [line.split(": ")[1] for line in sorted(warnings)] == [
+        f"freeway with seed 1 again, as in {grid / 'copy of freeway 1'}; not counted",
+        f"freeway with seed 2 again, as in {grid / 'freeway' / '2 again'}; not counted",
+    ]
+
+
+def test_what_never_ran_is_no_run(grid: Path) -> None:
+    """A converted agent, and a start that was refused."""
+    for name in ("converted/agents/0", "refused"):
+        (grid / name).mkdir(parents=True)
+        (grid / name.split("/")[0] / "config.json").write_text('{"seed": 7, "env": {"id": "pong"}}')
+    runs, warnings = read(grid)
+    assert warnings == [] and {run.game for run in runs} == {"boxing", "freeway"}
+
+
+def test_one_number_that_is_none_does_not_cost_the_table(grid: Path) -> None:
+    (grid / "boxing" / "0" / "config.json").write_text('{"seed": Infinity, "env": {"id": "boxing"}}')
+    (grid / "boxing" / "1" / "summary.json").write_text(
+        '{"return_mean": 1, "progress": {"epoch": 1e999, "env_steps": 2}}'
+    )
+    runs, warnings = read(grid)
+    assert len(warnings) == 2 and len(runs) == 5
+
+
 def test_a_line_cut_short_is_no_damage(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", "pong", 0, rows=({"epoch": 7, "env_steps": 5600},))
     with (folder / "metrics.jsonl").open("a") as file:
@@ -133,6 +170,7 @@ def test_the_program_prints_and_writes_the_figures(grid: Path) -> None:
 
 def test_the_program_says_where_there_is_no_run(tmp_path: Path) -> None:
     assert_one_line_error(module("edeline_jax.report", tmp_path), str(tmp_path), "config.json")
+    assert_one_line_error(module("edeline_jax.report", tmp_path, "json=x"), "json=x: no such folder")
     assert_one_line_error(module("edeline_jax.report"), "usage: python -m edeline_jax.report FOLDER")
 
 
