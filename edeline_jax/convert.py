@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
         weights = weights._replace(config=pour(CONFIG.value))
     write_weights(target, weights)
     size = sum(x.size for x in weights.tensors.values())
-    print(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")
+    command_line.say(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")
 
 
 if __name__ == "__main__":

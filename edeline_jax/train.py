@@ -1,12 +1,14 @@
 """Trains an agent.
 
 Usage: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config.KEY=VALUE ...] [--workdir=DIR]`.
+The same command with the same --workdir resumes a run.
 """
 
+import contextlib
 import gc
 import os
-from collections.abc import Sequence
-from functools import partial
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -21,6 +23,38 @@ ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may
 
 DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "Join the processes of a cluster.")
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
+
+
+def cache_folder() -> Path | None:
+    """The user's folder for caches; None for a user without a home."""
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder)
+    with contextlib.suppress(RuntimeError):
+        return Path.home() / ".cache"
+    return None
+
+
+def more_help() -> str:
+    """The keys of a config with their defaults, and the games."""
+    from configs.atari import PRESETS, get_config
+    from edeline_jax.envs import GAMES
+
+    values = get_config("breakout").to_dict()
+    keys = "\n".join(f"  --config.{key}={value}" for key, value in _leaves(values))
+    games = "\n".join(textwrap.wrap(", ".join(GAMES), 100, initial_indent="  ", subsequent_indent="  "))
+    return (
+        f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {', '.join(PRESETS)}), configs/catch.py, "
+        f"configs/run.py:RUN\n\nGames:\n{games}\n\n"
+        f"Keys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
+    )
+
+
+def _leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def refuse_words(argv: Sequence[str]) -> None:
@@ -40,9 +74,8 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
     import jax  # after the flags are parsed, so that a wrong flag fails at once
 
-    if jax.config.jax_compilation_cache_dir is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edeline-jax"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+    if jax.config.jax_compilation_cache_dir is None and (cache := cache_folder()):
+        jax.config.update("jax_compilation_cache_dir", str(cache / "edeline-jax"))
     from edeline_jax.config import pour
     from edeline_jax.runtime import cluster
     from edeline_jax.runtime.interruption import Interruption
@@ -54,9 +87,9 @@ def main(argv: Sequence[str]) -> None:
     interruption.listen()
     config = pour(CONFIG.value, jax.device_count())
     cluster.refuse_disagreement(run_facts(config))
-    say = partial(print, flush=True) if cluster.is_main() else lambda line: None
+    say = command_line.say if cluster.is_main() else lambda line: None
     job.train(config, WORKDIR.value, ALLOW.value, interruption, say, PROFILE.value)
 
 
 if __name__ == "__main__":
-    command_line.run(main, CONFIG)
+    command_line.run(main, CONFIG, more_help)

@@ -5,12 +5,15 @@ import fcntl
 import logging
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from edeline_jax.config import pour
 from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.evaluation.tester import Tester
@@ -20,8 +23,11 @@ from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.training import run
 from edeline_jax.workdir import wandb_log
 from edeline_jax.workdir.checkpoints import Checkpoints
+from edeline_jax.workdir.lock import lock
+from edeline_jax.workdir.opening import open_workdir
 from tests.in_process import call, train_here
 from tests.runs import assert_one_line_error, rows, summary, train
+from tests.tiny_config import get_config
 
 MORE = "training.num_final_epochs"
 
@@ -208,7 +214,73 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path: P
         assert batch["mask"].any() and set(np.unique(batch["actions"])) <= {0, 1, 2}
 
 
-def test_a_config_that_cannot_fit_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config\.collection\.num_steps_total.* GB.*make them smaller"):
-        train_here(tmp_path, {"collection.num_steps_total": 2_000_000_000})
+@pytest.mark.parametrize("key", ["collection.num_steps_total", "evaluation.num_steps_replay"])
+def test_a_config_that_cannot_fit_is_refused_before_anything_is_made(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"config\.{key}: .* GB.*make them smaller"):
+        train_here(tmp_path, {key: 2_000_000_000})
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_epochs_longer_than_the_run_take_no_more_memory_than_it(tmp_path: Path) -> None:
+    train_here(tmp_path, {"collection.steps_per_epoch": 2_000_000_000, "training.num_final_epochs": 0})
+    assert summary(tmp_path)["progress"]["env_steps"] == 160
+
+
+def test_a_device_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise jax.errors.JaxRuntimeError(
+            "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nlong text"
+        )
+
+    monkeypatch.setattr(UpdateProgram, "compile", full)
+    with pytest.raises(
+        UserError, match=r"out of memory \(RESOURCE_EXHAUSTED.* 9 bytes\.\); what was saved.*batch_size"
+    ):
+        train_here(tmp_path)
+
+
+def test_games_too_short_to_imagine_in_end_without_a_film(tmp_path: Path) -> None:
+    """More context than Catch has steps, and test games of which fewer are kept."""
+    output = train_here(tmp_path, {"agent.denoiser.inner_model.num_steps_conditioning": 12}, pictures=True)
+    assert "no film: no episode there is longer than the 12 frames" in output
+    assert summary(tmp_path)["num_games"] == 6 and not (tmp_path / "report" / "imagination.gif").exists()
+
+
+FOREIGN = [b"null", b"[1]", b'"text"', b"7", b"\xff\xfe{}", b"{}", b'{"epoch": null}', b'{"epoch": "1"}', b"[" * 5000]
+FOREIGN += [
+    b'{"epoch": 1, "world_model_updates": 3, "actor_critic_updates": 3, "env_steps": {}, "test/return_mean": []}'
+]
+FOREIGN += [b'{"epoch": 1e999, "world_model_updates": 1' + b"0" * 400 + b', "actor_critic_updates": NaN}']
+
+
+def test_foreign_lines_among_the_metrics_do_not_keep_a_run_from_its_end(finished: Path) -> None:
+    with (finished / "metrics.jsonl").open("ab") as file:
+        file.write(b"\n".join(FOREIGN) + b"\n")
+    train_here(finished, {MORE: 2}, pictures=True)
+    assert summary(finished)["progress"]["epoch"] == 5 and (finished / "report" / "returns.png").exists()
+
+
+def test_a_deleted_lock_lets_no_second_process_in(finished: Path) -> None:
+    held = lock(finished)
+    (finished / "lock").unlink()
+    with pytest.raises(UserError, match=r"another process .* is at work there"):
+        lock(finished)
+    held.release()
+    lock(finished).release()
+
+
+def test_two_starts_within_a_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = [open_workdir("", pour(get_config()), (), print) for _ in range(3)]
+    assert len({workdir.path for workdir in opened}) == 3
+    for workdir in opened:
+        workdir.release()
+
+
+def test_a_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    def delete(line: str) -> None:
+        if line.startswith("epoch 1"):
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(UserError, match=r"run is gone: it was deleted, moved or unmounted"):
+        train_here(tmp_path / "run", at_line=delete)

@@ -12,6 +12,7 @@ import pytest
 from edeline_jax.dataset.__main__ import main as dataset_program
 from edeline_jax.learning import programs
 from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.interruption import SECONDS_APART
 from tests.in_process import Stop, call, train_here
 from tests.runs import ROOT, environment, flags, rows, start, state_arrays, summary, train, write_recordings
 
@@ -95,7 +96,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
             break
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(SECONDS_APART + 0.2)
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert process.returncode == 128 + signal.SIGINT and time.monotonic() - begin < 10

@@ -29,7 +29,8 @@ class ReplayKeeper:
         self._sharding = NamedSharding(mesh, REPLAY_SPEC)
         num_streams = cluster.share(config.env.num_envs)
         self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
-        self._part = -(-config.collection.steps_per_epoch // config.env.num_envs)  # fixed, so one program appends all
+        steps = min(config.collection.steps_per_epoch, config.collection.num_steps_total)
+        self._part = -(-steps // config.env.num_envs)  # fixed, so one program appends all
         self._table = EpisodeTable(num_streams, capacity, len(mesh.local_devices))
         self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
 

@@ -83,6 +83,11 @@ def _check_segments(config: Config) -> None:
 def _check_networks(config: Config) -> None:
     inner = config.agent.denoiser.inner_model
     _require(
+        config.context >= 2,
+        "agent.denoiser.inner_model.num_steps_conditioning",
+        "must be at least 2: imagination burns in on all frames of its start but the newest",
+    )
+    _require(
         len(inner.depths) == len(inner.channels) == len(inner.attn_depths) > 0,
         "agent.denoiser.inner_model.depths",
         "depths, channels and attn_depths must have the same length, one entry per level",

@@ -40,11 +40,11 @@ def inspect(folder: Path) -> None:
     rewards = [entry.total_reward for entry in dataset.entries]
     size = sum((folder / entry.file).stat().length for entry in dataset.entries if (folder / entry.file).exists())
     height, width, _ = dataset.frame_shape
-    print(f"{folder}: {len(steps):,} episodes, {dataset.num_steps:,} steps, {size / 1e6:,.1f} MB")
-    print(f"frames: {height} x {width} RGB; actions: {dataset.num_actions}")
-    print(f"steps per episode: {min(steps)} to {max(steps)}, mean {np.mean(steps):.1f}")
-    print(f"total reward per episode: {min(rewards):g} to {max(rewards):g}, mean {np.mean(rewards):.3g}")
-    print(f"in training: {dataset.num_steps * (height * width * 3 + 9) / 1e9:.3f} GB on the devices")
+    command_line.say(f"{folder}: {len(steps):,} episodes, {dataset.num_steps:,} steps, {size / 1e6:,.1f} MB")
+    command_line.say(f"frames: {height} x {width} RGB; actions: {dataset.num_actions}")
+    command_line.say(f"steps per episode: {min(steps)} to {max(steps)}, mean {np.mean(steps):.1f}")
+    command_line.say(f"total reward per episode: {min(rewards):g} to {max(rewards):g}, mean {np.mean(rewards):.3g}")
+    command_line.say(f"in training: {dataset.num_steps * (height * width * 3 + 9) / 1e9:.3f} GB on the devices")
 
 
 def validate(folder: Path) -> None:
@@ -56,10 +56,10 @@ def validate(folder: Path) -> None:
             dataset.read(entry)
         except DatasetError as error:
             wrong += 1
-            print(error)
+            command_line.say(str(error))
     if wrong:
         raise DatasetError(f"{folder}: {wrong} of {len(dataset.entries)} episodes cannot be used")
-    print(f"{folder}: {len(dataset.entries):,} episodes, all as the manifest says")
+    command_line.say(f"{folder}: {len(dataset.entries):,} episodes, all as the manifest says")
 
 
 def import_(source: Path, folder: Path) -> None:
@@ -85,7 +85,9 @@ def import_(source: Path, folder: Path) -> None:
     writer.close()
     inspect(folder)
     if other_rewards:
-        print(f"rewards: only signs are learnt, and {other_rewards:,} of {steps:,} are others than -1, 0 and 1")
+        command_line.say(
+            f"rewards: only signs are learnt, and {other_rewards:,} of {steps:,} are others than -1, 0 and 1"
+        )
 
 
 def export(run: Path, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The 26 games of Atari 100k, and the human-normalised score."""
 
 import difflib
+import re
 from typing import NamedTuple
 
 
@@ -46,8 +47,11 @@ GAMES = {
 def find_game(name: str) -> AtariGame:
     """Looks a game up by our name ("ms_pacman"); an unknown one raises ValueError naming the nearest."""
     if name not in GAMES:
-        nearest = difflib.get_close_matches(name.lower(), GAMES) or sorted(GAMES)
-        raise ValueError(f"unknown game {name!r}; did you mean {' or '.join(nearest)}?")
+        plain = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", name)  # as Gymnasium and ALE spell them
+        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", plain).lower()
+        nearest = [plain] if plain in GAMES else difflib.get_close_matches(plain, GAMES)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(sorted(GAMES))}"
+        raise ValueError(f"unknown game {name!r}; {hint}")
     return GAMES[name]
 
 

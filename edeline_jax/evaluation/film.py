@@ -16,8 +16,10 @@ from edeline_jax.world_model.prediction import predict_sequence
 NUM_IMAGINED = 16  # frames of a film after its context
 
 
-def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple[np.ndarray, np.ndarray]:
+def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple[np.ndarray, np.ndarray] | None:
     """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the real context in both.
+
+    None if no episode is longer than L: there is nothing to imagine.
 
     Films the part of the replay in which the frames change most, so that there is something to see.
 
@@ -26,6 +28,8 @@ def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple
       replay: one device's, with at least one episode.
     """
     length = min(setup.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
+    if length <= setup.context:
+        return None
     real, imagined = _shoot(params, replay, _liveliest(replay, length), key, setup, length)
     return np.asarray(real), np.asarray(imagined)
 

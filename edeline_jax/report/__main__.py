@@ -11,7 +11,7 @@ from absl import flags
 from edeline_jax.report.grid import summarize, table, to_json
 from edeline_jax.report.runs import find_runs, without_repetitions
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.errors import UserError, printable
 from edeline_jax.runtime.files import to_path, write_json
 
 JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
@@ -27,13 +27,13 @@ def main(argv: Sequence[str]) -> None:
             raise UserError(f"{folder}: no such folder")
 
     def warn(line: str) -> None:
-        print(f"warning: {line}", file=sys.stderr, flush=True)
+        print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
 
     runs = without_repetitions(find_runs(folders, warn), warn)
     if not runs:
         raise UserError(f"{', '.join(argv[1:])}: no run there; the folder of a run has a config.json")
     grid = summarize(runs)
-    print(table(grid))
+    command_line.say(table(grid))
     if JSON.value:
         write_json(to_path(JSON.value), to_json(grid))
 

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from edeline_jax.runtime.files import absolute
 from edeline_jax.workdir.folder import RunFolder
 
 Row = dict[str, float]
+COUNTERS = ("epoch", "world_model_updates", "actor_critic_updates")
 _LOG = logging.getLogger(__name__)
 # raised by damaged or unexpected JSON
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
@@ -113,7 +115,7 @@ def _lines_or_none(path: Path, warn: Callable[[str], None]) -> list[Row]:
     """The lines of a metrics file; empty if it is missing, or with a warning if it cannot be read."""
     try:
         lines = read_lines(path)
-        if lines and _newest(lines, "epoch", "env_steps") is None:
+        if _newest(lines, "epoch", "env_steps") is None and path.read_bytes():
             warn(f"{path}: not the metrics of a run")
         return lines
     except FileNotFoundError:
@@ -138,18 +140,23 @@ def _finite(value: Any) -> float:
 
 
 def read_lines(path: Path) -> list[Row]:
-    """The lines of a metrics file as they were written; lines that are not JSON objects are skipped with a warning."""
+    """The numbers in the lines of a metrics file; lines that no run has written are skipped with a warning."""
     lines = []
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
+    for number, text in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):  # a killed run leaves its last line incomplete
             line = None
         if isinstance(line, dict):
-            lines.append(line)
+            lines.append({name: value for name, value in line.items() if _is_number(value) or value != value})
         elif text:
-            _LOG.warning("%s, line %d: cut short, skipped", path, number)
+            _LOG.warning("%s, line %d: cut short, or not of a run; skipped", path, number)
     return lines
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number that a float can hold."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -159,6 +166,8 @@ def read_rows(path: Path) -> list[Row]:
     """
     rows: list[Row] = []
     for row in read_lines(path):
+        if not all(_is_number(row.get(name)) for name in COUNTERS):
+            continue  # of another program
         while rows and counters(rows[-1]) > counters(row):
             rows.pop()
         if rows and counters(rows[-1]) == counters(row):
@@ -170,4 +179,4 @@ def read_rows(path: Path) -> list[Row]:
 
 def counters(row: Row) -> tuple[float, ...]:
     """The sort key of a run's lines: epoch, then updates."""
-    return row["epoch"], row["world_model_updates"], row["actor_critic_updates"]
+    return tuple(row[name] for name in COUNTERS)

@@ -9,20 +9,25 @@ from jax.sharding import Mesh
 from edeline_jax.runtime.errors import ConfigError
 
 
-def check_capacity(state: Any, replay: Any, mesh: Mesh) -> None:
-    """Raises ConfigError if parameters, optimizers and replay alone are too large for a device.
+def check_capacity(state: Any, replay: Any, test_replay: Any, mesh: Mesh) -> None:
+    """Raises ConfigError if parameters, optimizers and replays alone are too large for a device.
 
     Args:
       state, replay: trees of global shapes; the replay is split over the devices, the state is copied to each.
+      test_replay: of the test games, on one device.
     """
     memory = _device_memory(mesh)
-    state_bytes = _size(state)
-    replay_bytes = _size(replay) / mesh.size
-    for name, size in (("agent", state_bytes), ("collection.num_steps_total", state_bytes + replay_bytes)):
-        if size > memory:
+    total = 0.0
+    for key, what, size in (
+        ("agent", "networks with their optimizers", _size(state)),
+        ("collection.num_steps_total", "the replay", _size(replay) / mesh.size),
+        ("evaluation.num_steps_replay", "the replay of the test games", _size(test_replay)),
+    ):
+        total += size
+        if total > memory:
             raise ConfigError(
-                f"config.{name}: networks with their optimizers take {state_bytes / 1e9:,.1f} GB and the replay "
-                f"{replay_bytes / 1e9:,.1f} GB of each device, which has {memory / 1e9:,.1f} GB; make them smaller"
+                f"config.{key}: {what} would take {size / 1e9:,.1f} GB of a device of {memory / 1e9:,.1f} GB, of "
+                f"which {(total - size) / 1e9:,.1f} are taken; make them smaller"
             )
 
 

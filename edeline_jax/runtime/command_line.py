@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,25 +11,36 @@ from typing import Any
 from absl import app, flags
 from absl import logging as absl_logging
 
-from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.errors import UserError, one_line, printable
+from edeline_jax.runtime.files import FULL
+
+HELP = ("-h", "--h", "-help", "--help")
 
 
-def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None = None) -> None:
+def run(
+    main: Callable[[Sequence[str]], None],
+    config: flags.FlagHolder | None = None,
+    more_help: Callable[[], str] = lambda: "",
+) -> None:
     """Parses the flags and runs `main` with the remaining arguments.
 
     Args:
       main: takes argv without the flags.
       config: the config-file flag, if the program has one; a file that cannot be loaded is reported as a wrong flag.
+      more_help: what `--help` says after the module's docstring and flags.
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
+        if any(word in HELP for word in argv[1:]):
+            say(f"{_help(main)}{more_help()}")
+            sys.exit(0)
         try:
             rest = flags.FLAGS(argv)
             if config is not None and config.value is not None:
                 config.value.to_dict()  # ml_collections raises the error of a bad file only on its first use
             return rest
-        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
-            sys.exit(f"error: {_mistake(error)}")
+        except Exception as error:  # of the user's config file, which may raise anything
+            sys.exit(f"error: {printable(_mistake(error, argv))}")
 
     def guarded(argv: Sequence[str]) -> None:
         _quieten_libraries()
@@ -36,16 +48,56 @@ def run(main: Callable[[Sequence[str]], None], config: flags.FlagHolder | None =
             main(argv)
         except UserError as error:
             give_up(str(error))
+        except OSError as error:
+            give_up(_failure(error))
 
+    _open_standard_files()
     app.run(guarded, flags_parser=parse)
+
+
+def say(text: str) -> None:
+    """Prints lines; goes on in silence once nobody reads them any more, as behind `| head -1`."""
+    try:
+        print("\n".join(printable(line) for line in text.splitlines()), flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def give_up(reason: str) -> None:
     """Prints one line and exits with status 1, without a teardown: Orbax's abandoned writes would print errors."""
-    print(f"error: {reason}", file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+    try:
+        print(f"error: {printable(reason)}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
+def _open_standard_files() -> None:
+    """Gives standard files that were closed to /dev/null, or the first file that a run opens would get their output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115 (as long as the process)
+
+
+def _help(main: Callable) -> str:
+    module = sys.modules[main.__module__]
+    lines = [module.__doc__.strip(), "", "Flags:"]
+    for flag in flags.FLAGS.get_key_flags_for_module(module):
+        default = "" if flag.default in (None, "", [], False) else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}: {flag.help}{default}")
+    return "\n".join(lines) + "\n"
+
+
+def _failure(error: OSError) -> str:
+    """What the operating system refused, in one line."""
+    name = f"{error.filename}: " if error.filename is not None else ""
+    remedy = "; make room and try again" if error.errno in FULL else ""
+    return f"{name}{error.strerror or one_line(error)}{remedy}"
 
 
 def _quieten_libraries() -> None:
@@ -63,8 +115,21 @@ def _quieten_libraries() -> None:
     sys.unraisablehook = hook
 
 
-def _mistake(error: Exception) -> str:
+def _mistake(error: Exception, argv: Sequence[str]) -> str:
     """The last line of the error: an error inside a config file carries a traceback, whose last line says the cause."""
     text = str(error.args[0] if error.args else error).replace("\\n", "\n")
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    file = next((word.split("=", 1)[1] for word in argv if word.startswith(("--config=", "-config="))), "")
+    if file and not os.path.exists(file.split(":")[0]):
+        return f"--config={file}: no such file; give one, such as --config=configs/atari.py:breakout"
+    if isinstance(error, SyntaxError):
+        return f"--config={file}: line {error.lineno}: {error.msg}"
+    if "get_config" in lines[-1]:
+        return f"--config={file}: the file has no function get_config"
+    own = file and any(
+        frame.filename.endswith(file.split(":")[0]) for frame in traceback.extract_tb(error.__traceback__)
+    )
+    if own and not isinstance(error, UserError):
+        return f"--config={file}: {type(error).__name__}: {lines[-1]}"
     prefix = "unknown key in an override: " if isinstance(error, (AttributeError, KeyError)) else ""
-    return prefix + [line.strip() for line in text.splitlines() if line.strip()][-1]
+    return prefix + lines[-1]

@@ -20,5 +20,10 @@ def shorten(text: str) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def printable(text: str) -> str:
+    """The text with control characters written out: names of files and keys come from anywhere."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class ConfigError(UserError, ValueError):
     """A config key is unknown, missing, of the wrong type, or contradicts another; the message is one line."""

@@ -1,6 +1,7 @@
 """Files of runs and datasets, on a disk or in a bucket (`gs://`); a write either completes or leaves nothing."""
 
 import contextlib
+import errno
 import importlib.util
 import io
 import json
@@ -13,6 +14,7 @@ from etils.epath import Path
 from edeline_jax.runtime.errors import UserError, one_line
 
 BUCKET = "gs://"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # there is no room on the disk, or not for this user or file
 
 
 def to_path(name: str) -> Path:
@@ -29,7 +31,7 @@ def to_path(name: str) -> Path:
         import fsspec
 
         fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False  # other processes write there too
-    return Path(name)
+    return Path(os.path.expanduser(name))
 
 
 def in_bucket(path: Path) -> bool:
@@ -130,4 +132,5 @@ def _writing_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}; make room and try again") from error
+        remedy = "; make room and try again" if error.errno in FULL else ""
+        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}{remedy}") from error

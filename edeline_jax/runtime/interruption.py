@@ -1,10 +1,14 @@
-"""SIGTERM and SIGINT: the first signal asks the run to save and end, the second ends it at once."""
+"""SIGTERM, SIGINT and SIGHUP: the first signal asks the run to save and end, a later one ends it at once."""
 
+import contextlib
 import os
 import signal
 import threading
+import time
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SECONDS_APART = 2.0  # a wrapper and the terminal send the same signal twice
+MESSAGE = b"stopping: saving as soon as the running dispatch ends; a signal in two seconds or later stops at once\n"
 
 
 class Interrupted(Exception):
@@ -28,12 +32,18 @@ class Interruption:
         os.set_blocking(sender, False)
         signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
         for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # started with nohup
             signal.signal(number, lambda *_: None)  # replaces Python's default; the number goes to the pipe
         threading.Thread(target=self._hear, args=(receiver,), daemon=True).start()
 
     def _hear(self, receiver: int) -> None:
+        first = None
         while number := os.read(receiver, 1):
-            if self.requested:
+            if first is None:
+                first = time.monotonic()
+                self._requested.set()
+                with contextlib.suppress(OSError):  # nobody may be listening there
+                    os.write(2, MESSAGE)
+            elif time.monotonic() - first >= SECONDS_APART:
                 os._exit(128 + number[0])
-            self._requested.set()
-            os.write(2, b"stopping: saving as soon as the running dispatch ends; a second signal stops at once\n")

@@ -13,6 +13,11 @@ from edeline_jax.training.run import Run
 from edeline_jax.training.summary import finish, is_finished
 from edeline_jax.workdir.opening import open_shared_workdir
 
+LESS_MEMORY = (
+    "what was saved is intact. Lower world_model.training.batch_size or actor_critic.training.batch_size, perhaps with "
+    "more grad_acc_steps, or evaluation.num_envs, or collection.num_steps_total"
+)
+
 
 def train(
     config: Config,
@@ -45,6 +50,10 @@ def train(
             run = Run(config, opened, interruption, say, profiles)
             opened.keep_config()
             _carry_on(run)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise UserError(f"out of memory ({one_line(error)}); {LESS_MEMORY}") from error
+        raise
     finally:
         opened.release()
 

@@ -10,6 +10,7 @@ The order:
   5. continue the open epoch where it stopped, then run the others.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ from edeline_jax.dataset.journal import Journal
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.nn.params import Params
-from edeline_jax.replay.buffer import Replay
+from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.runtime.capacity import check_capacity
 from edeline_jax.runtime.devices import abstract, local, shardings
 from edeline_jax.runtime.errors import ConfigError, UserError
@@ -59,7 +60,7 @@ def start(
     """
     setup = make_setup(agent, config)
     shapes = state_shapes(setup)
-    check_capacity(shapes, _replay_shapes(config, mesh, dataset), mesh)
+    check_capacity(shapes, _replay_shapes(config, mesh, dataset), _test_replay_shapes(config), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     newest_agent = None
@@ -96,6 +97,12 @@ def _collected(config: Config, mesh: Mesh, folder: RunFolder, steps: int) -> tup
     if steps and not int(local(replay.num_episodes)[0]):
         raise UserError(f"{folder.replay}: none of its files can be read; choose another --workdir")
     return replay, keeper
+
+
+def _test_replay_shapes(config: Config) -> Replay | None:
+    c = config.evaluation
+    frame_size = math.prod(config.frame_shape)
+    return jax.eval_shape(lambda: init_replay(c.num_envs, c.num_steps_replay, frame_size)) if config.has_env else None
 
 
 def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Replay:

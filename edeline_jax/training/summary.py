@@ -80,7 +80,13 @@ def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
         return pictures
     params = local(run.state.world_model.params)
     replay = local(run.replay) if test is None else test.replay
-    real, imagined = shoot(params, replay, jax.random.key(run.config.seed), make_setup(run.agent, run.config))
+    film = shoot(params, replay, jax.random.key(run.config.seed), make_setup(run.agent, run.config))
+    if film is None:
+        run.say(
+            f"no film: no episode there is longer than the {run.config.context} frames that imagination begins with"
+        )
+        return pictures
+    real, imagined = film
     films = [folder / "imagination.png", folder / "imagination.gif"]
     draw_filmstrip(real, imagined, films[0], num_context=run.config.context)
     draw_gif(real, imagined, films[1], num_context=run.config.context)

@@ -166,6 +166,7 @@ class Checkpoints:
             reason = next((words for words in ("No space left", "File too large") if words in str(error)), None)
             if not reason and isinstance(error, jax.errors.JaxRuntimeError) and jax.process_count() > 1:
                 raise  # another process has died
+            self._folder.refuse_if_gone()
             raise UserError(
                 f"cannot save to {self._folder.path} ({reason or one_line(error)}); earlier checkpoints are intact: "
                 "make room and start again with the same --workdir"

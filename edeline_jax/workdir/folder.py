@@ -77,6 +77,11 @@ class RunFolder:
         """Numbers of the states in `checkpoints`, or of the epochs in `agents`, in order."""
         return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
 
+    def refuse_if_gone(self) -> None:
+        """Raises UserError if the folder itself is no longer there."""
+        if not self.path.exists():
+            raise UserError(f"{self.path} is gone: it was deleted, moved or unmounted while the run was going on")
+
     def read_config(self) -> Any:
         """The resolved config as nested dicts; raises UserError if it cannot be read."""
         try:

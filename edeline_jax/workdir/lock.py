@@ -14,13 +14,20 @@ from edeline_jax.workdir.folder import RunFolder
 
 
 class FileLock:
-    """A kernel lock on a file: refuses a second process, and is released however the first one ends."""
+    """A kernel lock: refuses a second process, and is released however the first one ends.
+
+    On the file, which names its holder, and on the folder, where the disk allows that: the file may be deleted.
+    """
 
     def __init__(self, folder: Path):
         self._file: TextIO = open(RunFolder(folder).lock, "a+")  # noqa: SIM115 (stays open as long as the lock is held)
+        self._path = folder
+        self._folder = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_folder(self._folder)
         except BlockingIOError:
+            os.close(self._folder)
             self._file.seek(0)
             raise UserError(
                 f"{folder}: another process ({self._file.read().strip() or 'unknown'}) is at work there; "
@@ -31,9 +38,19 @@ class FileLock:
         self._file.flush()
         os.fsync(self._file.fileno())  # so that the run's other hosts can read it on a shared disk
 
+    def check(self) -> None:
+        """Raises UserError if the folder is no longer the one that was locked: libraries would make a new one."""
+        try:
+            same = os.path.samestat(os.stat(self._path), os.fstat(self._folder))
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise UserError(f"{self._path} is gone: it was deleted, moved or unmounted while the run was going on")
+
     def release(self) -> None:
         """Lets others, also of this process, work in the folder."""
         self._file.close()
+        os.close(self._folder)
 
 
 class Claim:
@@ -57,6 +74,15 @@ class Claim:
 def lock(folder: Path) -> FileLock | Claim:
     """Makes this process the folder's owner; raises UserError if another process holds the lock."""
     return Claim(folder) if in_bucket(folder) else FileLock(folder)
+
+
+def _lock_folder(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # NFS locks only what is open for writing
 
 
 def owner_of(folder: Path) -> str:

@@ -18,7 +18,8 @@ class MetricsLog:
     """Appends to `metrics.jsonl`, and passes the same lines to wandb unless its mode is disabled."""
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
-        self._path = RunFolder(workdir).metrics
+        self._folder = RunFolder(workdir)
+        self._path = self._folder.metrics
         self._lines = Lines(self._path)
         self._wandb = None if config.mode == "disabled" else WandbLog(workdir, config, resolved)
 
@@ -50,6 +51,7 @@ class MetricsLog:
         try:
             self._lines.append(line)
         except OSError as error:
+            self._folder.refuse_if_gone()
             raise UserError(
                 f"cannot write {self._path}: {error.strerror}; checkpoints are intact: "
                 "make room and start again with the same --workdir"

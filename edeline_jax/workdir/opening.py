@@ -1,6 +1,8 @@
 """Opens the folder of a run: takes its lock and compares the config with the one it holds."""
 
+import contextlib
 import datetime
+import itertools
 import json
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ from edeline_jax import __version__
 from edeline_jax.config import Config, to_dict
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
-from edeline_jax.runtime.files import in_bucket, to_path, write_json
+from edeline_jax.runtime.files import to_path, write_json
 from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
 
@@ -45,9 +47,8 @@ class Workdir(NamedTuple):
         return RunFolder(self.path)
 
     def check_lock(self) -> None:
-        """Raises UserError in all processes of the run if another start has taken the folder over."""
-        if in_bucket(self.path):
-            cluster.main_first(self._check)
+        """Raises UserError in all processes of the run if the folder is gone or another start has taken it over."""
+        cluster.main_first(self._check)
 
     def release(self) -> None:
         """Gives the folder up; a claim on a bucket stands until another start takes it."""
@@ -55,7 +56,8 @@ class Workdir(NamedTuple):
             self.lock.release()
 
     def _check(self) -> str:
-        self.lock.check()
+        if self.lock is not None:
+            self.lock.check()
         return ""
 
 
@@ -73,21 +75,32 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
       ConfigError: the folder holds a run whose config differs in other keys.
       UserError: another process is running there, or the folder cannot be used.
     """
-    folder = to_path(name or f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
     try:
+        folder = to_path(name) if name else _new_folder()
         folder.mkdir(parents=True, exist_ok=True)
         held = lock(folder)
     except UserError:
         raise
     except Exception as error:  # from the disk, or from the bucket's libraries
         reason = getattr(error, "strerror", None) or one_line(error)
-        raise UserError(f"{folder}: cannot be used as --workdir ({reason})") from error
+        raise UserError(f"{name or 'outputs'}: cannot be used as --workdir ({reason})") from error
     resolved = json.loads(json.dumps(to_dict(config)))
     run = RunFolder(folder)
     if run.config.exists() and _has_learnt(run):
         _refuse_changes(folder, differences(run.read_config(), resolved), allowed, say)
     changes = config.training.should or not run.config.exists()  # evaluating a run does not change its config
     return Workdir(folder, held, resolved if changes else None)
+
+
+def _new_folder() -> Path:
+    """Another one for every start, also within a second."""
+    base = to_path(f"outputs/{datetime.datetime.now():%Y-%m-%d/%H-%M-%S}")
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError  # the numbers have no end
 
 
 def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say: Callable[[str], None]) -> Workdir:

@@ -1,0 +1,128 @@
+"""What a user types and sends: files that are no configs, odd names, closed outputs, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edeline_jax.runtime.files import to_path
+from edeline_jax.runtime.interruption import SECONDS_APART
+from tests.runs import ROOT, assert_one_line_error, command, environment, flags, module, rows, start, summary, train
+
+LONG = {f"{network}.training.steps_first_epoch": 100_000 for network in ("world_model", "actor_critic")}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def get_config(): return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("x = 1", "the file has no function get_config"),
+        ("\ndef get_config(: pass", "line 2: invalid syntax"),
+        ("import nosuchmodule", "No module named 'nosuchmodule'"),
+        ("raise RuntimeError('one\\ntwo')", "RuntimeError: two"),
+    ],
+)
+def test_a_config_file_that_fails_is_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    assert_one_line_error(
+        train(tmp_path / "run", config=str(tmp_path / "mine.py")), f"--config={tmp_path}/mine.py: ", words
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("breakout", "--config=breakout: no such file; give one, such as --config=configs/atari.py:breakout"),
+        ("configs/run.py:/nonexistent", "/nonexistent/config.json: cannot be read"),
+        ("configs/atari.py:BreakoutNoFrameskip-v4", "did you mean breakout?"),
+        ("configs/atari.py:ALE/MsPacman-v5", "did you mean ms_pacman?"),
+    ],
+)
+def test_a_config_that_is_none_is_named(tmp_path: Path, config: str, words: str) -> None:
+    assert_one_line_error(train(tmp_path / "run", config=config), words)
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_says_what_there_is(word: str) -> None:
+    result = module("edeline_jax.train", word)
+    assert result.returncode == 0 and result.stderr == ""
+    for words in ("--workdir", "--config.actor_critic.loss.gamma=0.985", "ms_pacman", "presets: tiny"):
+        assert words in result.stdout
+
+
+def test_the_package_lists_its_programs() -> None:
+    result = module("edeline_jax")
+    assert result.returncode == 0
+    for name in ("train", "report", "convert", "dataset"):
+        assert f"python -m edeline_jax.{name} " in result.stdout
+
+
+def test_a_user_without_a_home_and_odd_folders(tmp_path: Path) -> None:
+    """Every name is printed on one line; a tilde is the home."""
+    assert str(to_path("~/runs")) == os.path.expanduser("~/runs")
+    blocked = tmp_path / "a\nfile"
+    blocked.write_text("")
+    assert_one_line_error(train(blocked / "run"), r"a\nfile/run: cannot be used as --workdir")
+    code = "import os; os.environ.pop('HOME', 0); import pwd; pwd.getpwuid = {}.__getitem__; "
+    code += "from edeline_jax.train import cache_folder; print(cache_folder())"
+    env = {name: value for name, value in environment().items() if name != "XDG_CACHE_HOME"}
+    for variables, found in (({}, "None"), ({"XDG_CACHE_HOME": "/x"}, "/x")):
+        line = [sys.executable, "-c", code]
+        assert (
+            subprocess.run(line, cwd=ROOT, env=env | variables, capture_output=True, text=True).stdout.strip() == found
+        )
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = module("edeline_jax.report", ROOT / "tests", f"--json={tmp_path / 'no' / 'x.json'}")
+    assert result.returncode == 1 and "make room" not in result.stderr
+    result = module("edeline_jax.dataset", "inspect", tmp_path / "file" / "data")
+    assert_one_line_error(result, str(tmp_path))
+
+
+def test_a_run_outlives_those_who_read_its_output(tmp_path: Path) -> None:
+    """Standard output closed after a line, and standard error from the start."""
+    line = f"{' '.join(command(tmp_path / 'run'))} 2>&- | head -1"
+    result = subprocess.run(line, shell=True, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+    assert result.stdout.startswith("edeline-jax: catch")
+    assert summary(tmp_path / "run")["world_model_updates"] == 9
+    assert [row["epoch"] for row in rows(tmp_path / "run") if "seconds/other" in row] == [1, 2, 3, 4]
+
+
+def until(process: subprocess.Popen, beginning: str) -> None:
+    assert any(line.startswith(beginning) for line in process.stdout), process.stderr.read()
+
+
+def test_a_hang_up_saves_and_its_echo_is_no_second_signal(tmp_path: Path) -> None:
+    """A process group and its wrapper pass the same signal on twice; only one that comes later stops at once."""
+    process = start(tmp_path, *flags(LONG))
+    until(process, "world_model:")
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and "interrupted in epoch 1" in output
+    assert (tmp_path / "checkpoints" / "1").exists()
+
+
+def test_a_closed_standard_error_does_not_disarm_the_second_signal(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*command(tmp_path), *flags(LONG)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stderr.close()
+    until(process, "compiling the world_model")
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(SECONDS_APART + 0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) in (0, 128 + signal.SIGINT) and time.monotonic() - begin < 10
