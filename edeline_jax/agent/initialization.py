@@ -51,7 +51,7 @@ def _prefixes(config: InitializationConfig) -> tuple[str, ...]:
 
 
 def _refuse_misfits(source: Path, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
-    actions = [len(tensors.get(ACTION_EMBEDDING, ())) for tensors in (theirs, ours)]
+    actions = [len(np.atleast_1d(tensors.get(ACTION_EMBEDDING, ()))) for tensors in (theirs, ours)]
     if 0 < actions[0] != actions[1] > 0:
         raise UserError(
             f"{source} is the agent of a game with {actions[0]} actions, this one has {actions[1]}: take another, "

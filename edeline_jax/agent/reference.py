@@ -48,8 +48,8 @@ def from_torch(state_dict: Mapping[str, np.ndarray], config: Config) -> Params:
     tensors = {name: np.asarray(value, np.float32) for name, value in state_dict.items() if not DEAD.match(name)}
     if ACTION_EMBEDDING not in tensors:
         raise ValueError(f"missing tensors: {ACTION_EMBEDDING}")
-    if not tensors[ACTION_EMBEDDING].size:
-        raise ValueError(f"{ACTION_EMBEDDING} has no rows: an agent without actions")
+    if tensors[ACTION_EMBEDDING].ndim != 2 or not tensors[ACTION_EMBEDDING].size:
+        raise ValueError(f"{ACTION_EMBEDDING} is {tensors[ACTION_EMBEDDING].shape}, expected a row for each action")
     template = _template(config, len(tensors[ACTION_EMBEDDING]))
     names = _names(template, config)
     _refuse("missing tensors", set(names.values()) - set(tensors))

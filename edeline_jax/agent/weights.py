@@ -23,7 +23,7 @@ from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.envs import count_actions
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
-from edeline_jax.runtime.files import absolute, in_bucket, write_json, writing
+from edeline_jax.runtime.files import absolute, in_bucket, is_special, write_json, writing
 from edeline_jax.workdir.folder import RunFolder
 
 FORMAT = {"format": "edeline-agent", "version": "1"}
@@ -40,6 +40,8 @@ def read_weights(path: Path) -> Weights:
     """Reads any of the formats; raises UserError naming the file and what is wrong with it."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
+    if is_special(path):
+        raise UserError(f"{path}: not a regular file")
     try:
         weights = _read(path)
         _refuse_wrong_numbers(weights.tensors)

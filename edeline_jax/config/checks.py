@@ -92,7 +92,11 @@ def _check_networks(config: Config) -> None:
         "agent.denoiser.inner_model.depths",
         "depths, channels and attn_depths must have the same length, one entry per level",
     )
-    _require(len(inner.channels) <= 16, "agent.denoiser.inner_model.channels", "at most 16 levels can be halved")
+    _require(
+        config.env.size >= 2 ** (len(inner.channels) - 1),
+        "agent.denoiser.inner_model.channels",
+        f"{len(inner.channels)} levels halve env.size {config.env.size} away",
+    )
     _require(
         inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)"
     )

@@ -6,7 +6,7 @@ python -m edeline_jax.dataset import FOLDER DATASET      reads a folder of .npz,
 python -m edeline_jax.dataset export RUN DATASET         writes the steps that a run has collected
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from absl import flags
@@ -14,7 +14,7 @@ from etils.epath import Path
 from tqdm import tqdm
 
 from edeline_jax.dataset.arrays import DatasetError
-from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, check_episode, open_dataset
+from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, Episode, check_episode, open_dataset
 from edeline_jax.dataset.journal import Journal, episodes, files
 from edeline_jax.dataset.recording import read_recording
 from edeline_jax.runtime import command_line
@@ -79,15 +79,26 @@ def import_(source: Path, folder: Path) -> None:
         other_rewards += int((episode.rewards != np.sign(episode.rewards)).sum())
         if episode.frames.shape[1:] != shape:
             raise DatasetError(f"{path}: frames {episode.frames.shape[1:]}, those of {paths[0].name} are {shape}")
-    writer = DatasetWriter(folder, shape, NUM_ACTIONS.value or largest + 1)
-    for number, path in enumerate(tqdm(paths, "writing", disable=None)):
-        writer.add(read_recording(path), number)
-    writer.close()
+    if shape[0] != shape[1]:
+        raise DatasetError(f"{source}: frames of {shape[0]} x {shape[1]}; they must be square: crop or pad them")
+    recordings = ((number, read_recording(path)) for number, path in enumerate(tqdm(paths, "writing", disable=None)))
+    write(DatasetWriter(folder, shape, NUM_ACTIONS.value or largest + 1), recordings)
     inspect(folder)
     if other_rewards:
         command_line.say(
             f"rewards: only signs are learnt, and {other_rewards:,} of {steps:,} are others than -1, 0 and 1"
         )
+
+
+def write(writer: DatasetWriter, numbered: Iterable[tuple[int, Episode]]) -> None:
+    """Writes all episodes and the manifest, or leaves nothing."""
+    try:
+        for number, episode in numbered:
+            writer.add(episode, number)
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
 
 
 def export(run: Path, folder: Path) -> None:
@@ -101,11 +112,9 @@ def export(run: Path, folder: Path) -> None:
     chunks = files(replay) if replay.is_dir() else []
     if not chunks:
         raise DatasetError(f"{replay}: the run has collected nothing")
-    writer = DatasetWriter(folder, config.frame_shape, count_actions(config.env))
     journal = Journal(replay, config.env.num_envs, config.frame_shape)
-    for number, episode in tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None):
-        writer.add(episode, number)
-    writer.close()
+    collected = tqdm(episodes(journal, chunks[-1][1]), unit="episode", disable=None)
+    write(DatasetWriter(folder, config.frame_shape, count_actions(config.env)), collected)
     inspect(folder)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from etils.epath import Path
 
 from edeline_jax.runtime.errors import UserError, one_line
-from edeline_jax.runtime.files import writing
+from edeline_jax.runtime.files import is_special, writing
 
 Shape = tuple[int | None, ...]  # None: any length
+MOST_BYTES = 2**31  # of an array: 170,000 frames of 64 x 64; a small file can stand for any number of equal ones
 Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
 
 
@@ -42,6 +43,7 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
       DamagedError: its checksum is not `crc32`, or not the one that it holds of itself.
       MisfitError: the arrays do not fit the layout.
     """
+    _refuse_special(path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -61,11 +63,17 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
 
 def array_names(path: Path) -> list[str]:
     """Names of the arrays in a file; raises DatasetError if it is not a readable `.npz`."""
+    _refuse_special(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except Exception as error:
         raise DatasetError(f"{path}: {one_line(error)}") from error
+
+
+def _refuse_special(path: Path) -> None:
+    if is_special(path):
+        raise DatasetError(f"{path}: not a regular file")
 
 
 def _is_whole(content: bytes) -> bool:
@@ -87,6 +95,8 @@ def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) 
         if not fits or not _castable(found_dtype, dtype):
             raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
         size = int(np.prod(found, dtype=object)) * found_dtype.itemsize
+        if size > MOST_BYTES:
+            raise ValueError(f"{name} takes {size / 1e9:,.1f} GB, a file may hold {MOST_BYTES / 1e9:.1f}; split it")
         if size > archive.getinfo(f"{name}.npy").file_size:
             raise ValueError(f"{name} is shorter than its header says")
         data = member.read(size + 1)  # one byte more, so that zipfile reaches the end and compares the checksum

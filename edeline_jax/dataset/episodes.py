@@ -115,7 +115,7 @@ def open_dataset(folder: Path) -> Dataset:
             raise ValueError(f"lists {dataset.num_steps} steps, says {str(manifest['num_steps'])[:80]}")
         if channels != 3 or not entries or len({entry.file for entry in entries}) < len(entries):
             raise ValueError("needs frames of 3 channels and at least one episode, each listed once")
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, OverflowError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DatasetError(f"{path}: not a manifest of episodes ({' '.join(reason.split())[:200]})") from error
     return dataset
@@ -142,6 +142,13 @@ class DatasetWriter:
         total = float(episode.rewards.sum())
         self._entries[number] = Entry(path.name, len(episode.actions), total, zlib.crc32(path.read_bytes()))
 
+    def discard(self) -> None:
+        """Deletes what was written so far: half a dataset is none."""
+        for entry in self._entries.values():
+            (self._folder / entry.file).unlink(missing_ok=True)
+        if not any(self._folder.iterdir()):
+            self._folder.rmdir()
+
     def close(self) -> Dataset:
         """Writes the manifest and returns the dataset."""
         entries = tuple(self._entries[number] for number in sorted(self._entries))
@@ -160,9 +167,10 @@ class DatasetWriter:
 def _entry(item: Any) -> Entry:
     if not isinstance(item["file"], str) or not FILE_NAME.fullmatch(item["file"]):
         raise ValueError(f"file must be the plain name of an .npz, got {str(item['file'])[:80]!r}")
-    return Entry(
-        item["file"], _whole(item["steps"], 1, 2**31 - 1), float(item["total_reward"]), _whole(item["crc32"], 0, 2**32)
-    )
+    total = float(item["total_reward"])
+    if not np.isfinite(total):
+        raise ValueError(f"total_reward of {item['file']} is {total}")
+    return Entry(item["file"], _whole(item["steps"], 1, 2**31 - 1), total, _whole(item["crc32"], 0, 2**32))
 
 
 def _whole(value: Any, low: int, high: int) -> int:

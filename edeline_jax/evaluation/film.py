@@ -30,7 +30,7 @@ def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple
     length = min(setup.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
     if length <= setup.context:
         return None
-    real, imagined = _shoot(params, replay, _liveliest(replay, length), key, setup, length)
+    real, imagined = film_of(params, replay, _liveliest(replay, length), key, setup, length)
     return np.asarray(real), np.asarray(imagined)
 
 
@@ -51,7 +51,7 @@ def _liveliest(replay: Replay, length: int) -> Step:
 
 
 @functools.partial(jax.jit, static_argnums=(4, 5))
-def _shoot(
+def film_of(
     params: Params, replay: Replay, step: Step, key: jax.Array, setup: Setup, length: int
 ) -> tuple[jax.Array, jax.Array]:
     segment = cut(replay, step, step.t, setup.frame_shape, length)

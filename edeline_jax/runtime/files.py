@@ -39,6 +39,11 @@ def in_bucket(path: Path) -> bool:
     return str(path).startswith(BUCKET)
 
 
+def is_special(path: Path) -> bool:
+    """Whether it is a pipe, a device or the like, whose reading may never end."""
+    return not in_bucket(path) and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def absolute(path: Path) -> Path:
     """The absolute path with symbolic links resolved; a bucket's path as it is."""
     return path if in_bucket(path) else Path(os.path.realpath(path))

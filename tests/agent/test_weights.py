@@ -1,5 +1,6 @@
 """Agents outside of their runs: files, folders, parts."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from edeline_jax.agent.initialization import with_initial_weights, with_weights_of
 from edeline_jax.agent.networks import agent_shapes, build_agent
-from edeline_jax.agent.reference import DEAD
+from edeline_jax.agent.reference import ACTION_EMBEDDING, DEAD
 from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
 from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.nn.params import Params
@@ -141,6 +142,19 @@ def test_the_agent_of_a_game_with_other_actions_is_refused(tmp_path: Path) -> No
     fresh = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     with pytest.raises(UserError, match=r"a game with 5 actions, this one has 9: .*load_actor_critic=False"):
         with_weights_of(tmp_path / "run", fresh, ours)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 8), (5,)])
+def test_an_embedding_of_no_actions_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    tensors = dict(load("agent")) | {ACTION_EMBEDDING: np.zeros(shape, np.float32)}
+    with pytest.raises(UserError, match=r"act_emb.weight is \(.*\), expected a row for each action"):
+        write_weights(tmp_path / "agent.safetensors", Weights(tensors, config()))
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "agent.pt")
+    with pytest.raises(UserError, match=r"agent\.pt: not a regular file"):
+        read_weights(tmp_path / "agent.pt")
 
 
 def test_a_few_bytes_cannot_stand_for_many_numbers(tmp_path: Path) -> None:

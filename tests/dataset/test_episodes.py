@@ -1,15 +1,18 @@
 """The open episode format and its command line."""
 
 import json
+import os
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from edeline_jax.dataset import arrays, episodes
 from edeline_jax.dataset.__main__ import main
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import DatasetWriter, Episode, open_dataset
+from edeline_jax.runtime.errors import UserError
 from tests.in_process import call
 from tests.runs import assert_one_line_error, module, train, write_recordings
 
@@ -115,3 +118,58 @@ def test_a_manifest_cannot_point_outside_of_its_folder(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DatasetError, match=r"manifest\.json: .*file must be the plain name"):
         open_dataset(folder)
+
+
+def test_a_small_file_that_stands_for_gigabytes_is_refused_by_its_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "MOST_BYTES", 10**6)
+    T = 30_000
+    np.savez_compressed(
+        tmp_path / "bomb.npz",
+        frames=np.zeros((T, 4, 4, 3), np.uint8),
+        actions=np.zeros(T, int),
+        rewards=np.zeros(T),
+    )
+    assert (tmp_path / "bomb.npz").stat().st_size < 10_000
+    with pytest.raises(DatasetError, match=r"bomb\.npz: frames takes 0\.0 GB, a file may hold 0\.0; split it"):
+        call(main, "import", tmp_path, tmp_path / "data")
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(DatasetError, match=r"a\.npz: not a regular file"):
+        call(main, "import", tmp_path, tmp_path / "data")
+
+
+@pytest.mark.parametrize("number", ["Infinity", "1" + "0" * 400, "NaN"])
+def test_a_manifest_with_a_number_that_is_none_is_refused(folder: Path, number: str) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["episodes"][0]["total_reward"] = 123456.5
+    (folder / "manifest.json").write_text(json.dumps(manifest).replace("123456.5", number))
+    with pytest.raises(DatasetError, match=r"manifest\.json: not a manifest of episodes"):
+        open_dataset(folder)
+
+
+def test_frames_that_are_not_square_are_refused_at_import(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", frames=np.zeros((3, 4, 6, 3), np.uint8), actions=np.zeros(3, int), rewards=np.zeros(3))
+    with pytest.raises(DatasetError, match="frames of 4 x 6; they must be square: crop or pad them"):
+        call(main, "import", tmp_path, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_import_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the disk fills up at the third episode."""
+    write_recordings(tmp_path / "recordings", LENGTHS)
+    write, written = episodes.write_arrays, []
+
+    def fill(path: Path, content: dict) -> None:
+        if len(written) == 2:
+            raise UserError(f"cannot write {path}: No space left on device; make room and try again")
+        written.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(episodes, "write_arrays", fill)
+    with pytest.raises(UserError, match="No space left"):
+        call(main, "import", tmp_path / "recordings", tmp_path / "data")
+    assert len(written) == 2 and not (tmp_path / "data").exists()
