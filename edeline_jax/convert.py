@@ -32,5 +32,10 @@ def main(argv: Sequence[str]) -> None:
     command_line.say(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The program with its flags."""
     command_line.run(main, CONFIG)
+
+
+if __name__ == "__main__":
+    cli()

@@ -91,5 +91,10 @@ def main(argv: Sequence[str]) -> None:
     job.train(config, WORKDIR.value, ALLOW.value, interruption, say, PROFILE.value)
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The program with its flags."""
     command_line.run(main, CONFIG, more_help)
+
+
+if __name__ == "__main__":
+    cli()

@@ -54,6 +54,14 @@ def test_help_says_what_there_is(word: str) -> None:
         assert words in result.stdout
 
 
+@pytest.mark.parametrize("name", ["train", "report", "convert", "dataset"])
+def test_every_program_is_a_command_too(name: str) -> None:
+    path = Path(sys.executable).parent / f"edeline-{name}"
+    result = subprocess.run([path, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == module(f"edeline_jax.{name}", "--help").stdout
+
+
 def test_the_package_lists_its_programs() -> None:
     result = module("edeline_jax")
     assert result.returncode == 0

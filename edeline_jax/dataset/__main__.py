@@ -126,5 +126,10 @@ COMMANDS: dict[str, tuple[Callable, int]] = {
 }
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The program with its flags."""
     command_line.run(main)
+
+
+if __name__ == "__main__":
+    cli()

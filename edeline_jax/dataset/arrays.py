@@ -13,7 +13,7 @@ from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import is_special, writing
 
 Shape = tuple[int | None, ...]  # None: any length
-MOST_BYTES = 2**31  # of an array: 170,000 frames of 64 x 64; a small file can stand for any number of equal ones
+MOST_BYTES = 2**31  # of an array of any length: 170,000 frames of 64 x 64; a small file can stand for more than fits
 Layout = Mapping[str, tuple[Shape, str]]  # name -> shape and dtype
 
 
@@ -95,7 +95,7 @@ def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) 
         if not fits or not _castable(found_dtype, dtype):
             raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
         size = int(np.prod(found, dtype=object)) * found_dtype.itemsize
-        if size > MOST_BYTES:
+        if None in shape and size > MOST_BYTES:
             raise ValueError(f"{name} takes {size / 1e9:,.1f} GB, a file may hold {MOST_BYTES / 1e9:.1f}; split it")
         if size > archive.getinfo(f"{name}.npy").file_size:
             raise ValueError(f"{name} is shorter than its header says")

@@ -54,6 +54,7 @@ def _liveliest(replay: Replay, length: int) -> Step:
 def film_of(
     params: Params, replay: Replay, step: Step, key: jax.Array, setup: Setup, length: int
 ) -> tuple[jax.Array, jax.Array]:
+    """Real and imagined frames of `length` steps from the place that `step` names; see `shoot`."""
     segment = cut(replay, step, step.t, setup.frame_shape, length)
     imagined = predict_sequence(params, setup.agent.world_model, segment, key, setup.world_model_env)
     context = segment.frames[:, : setup.context]

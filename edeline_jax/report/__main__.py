@@ -38,5 +38,10 @@ def main(argv: Sequence[str]) -> None:
         write_json(to_path(JSON.value), to_json(grid))
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The program with its flags."""
     command_line.run(main)
+
+
+if __name__ == "__main__":
+    cli()
