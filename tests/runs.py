@@ -63,7 +63,7 @@ def finished_run(workdir: Path, *overrides: str, variables: dict[str, str] | Non
 
 def assert_nothing_compiles_after_the_first_epoch(output: str) -> None:
     """Of a run that tests in every epoch: between its first and its last test only what saves the first agent."""
-    first, *_, last = re.finditer("^test, epoch .*\n", output, re.MULTILINE)
+    first, *_, last = re.finditer("^(?:test, epoch|final test, ).*\n", output, re.MULTILINE)
     assert "per_device" in PROGRAM.findall(output[: first.start()])  # the update programs: they are in the output
     assert sorted(PROGRAM.findall(output[first.end() : last.start()])) == ["_copy"]
 

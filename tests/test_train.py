@@ -79,6 +79,8 @@ def test_a_run_says_what_it_is_and_what_it_leaves(finished: tuple[Path, str]) ->
         "compiled in",
         "ms per update",
         "pixel error",
+        "\ntest, epoch 4: return",
+        "\nfinal test, 6 games: return",
     ):
         assert words in output
     result = summary(workdir)

@@ -39,9 +39,10 @@ def resumption(progress: Progress, updates: tuple[int, int]) -> str:
     return f"resumed {place} epoch {progress.epoch}, {progress.env_steps} steps, updates {updates}"
 
 
-def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[str, float]) -> str:
+def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[str, float], final: bool) -> str:
     """The line about a test: statistics of its games, and the world model's pixel error if there is a world model."""
-    line = f"test, epoch {progress.epoch}: return {games['return_mean']:.2f} ± {games['return_std']:.2f}"
+    name = f"final test, {games['num_games']:.0f} games" if final else f"test, epoch {progress.epoch}"
+    line = f"{name}: return {games['return_mean']:.2f} ± {games['return_std']:.2f}"
     if not losses:
         return line
     error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]

@@ -224,7 +224,7 @@ class Run:
             self._breathe()
         return games
 
-    def test(self, num_games: int) -> Evaluation | None:
+    def test(self, num_games: int, final: bool = False) -> Evaluation | None:
         """Plays test games; writes and returns their statistics and the world model's losses on them.
 
         Returns None if the config has no environment to play in.
@@ -237,7 +237,7 @@ class Run:
         statistics = summarize_games(result.games)
         self._write("test", statistics)
         self._write("test_world_model", result.losses)
-        self.say(test_line(self.progress, statistics, result.losses))
+        self.say(test_line(self.progress, statistics, result.losses, final))
         return result
 
     def close(self) -> None:

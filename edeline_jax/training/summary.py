@@ -41,7 +41,7 @@ def is_finished(workdir: Path, config: Config) -> bool:
 
 def finish(run: Run) -> None:
     """Plays the last test, draws the report, and writes the summary, which marks the run as finished."""
-    test = run.test(run.config.evaluation.num_final_episodes)
+    test = run.test(run.config.evaluation.num_final_episodes, final=True)
     summary = summarize(run, test)
     run.checkpoints.wait()  # the summary marks the run as finished, so its last save must be on the disk
     if not cluster.is_main():
