@@ -76,6 +76,18 @@ def test_a_lower_total_keeps_every_step_that_is_stored(finished: Path) -> None:
     assert summary(finished)["progress"]["epoch"] == 5
 
 
+def test_collected_steps_without_a_checkpoint_are_not_deleted(finished: Path) -> None:
+    shutil.rmtree(finished / "checkpoints")
+    before = contents(finished / "replay")
+    with pytest.raises(
+        UserError, match=r"no checkpoint that says how far .*bring checkpoints/ back, or move replay/ away"
+    ):
+        train_here(finished, {MORE: 2})
+    assert contents(finished / "replay") == before
+    shutil.move(finished / "replay", finished / "kept")
+    assert "no checkpoint: begins with the weights of" in train_here(finished, {MORE: 2})
+
+
 def test_a_config_that_the_collected_steps_do_not_fit_is_refused_before_anything_is_written(finished: Path) -> None:
     before = contents(finished)
     with pytest.raises(
@@ -244,9 +256,9 @@ def test_a_device_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_games_too_short_to_imagine_in_end_without_a_film(tmp_path: Path) -> None:
-    """More context than Catch has steps, and test games of which fewer are kept."""
-    output = train_here(tmp_path, {"agent.denoiser.inner_model.num_steps_conditioning": 12}, pictures=True)
-    assert "no film: no episode there is longer than the 12 frames" in output
+    """Of the test games fewer steps are kept than imagination begins with."""
+    output = train_here(tmp_path, {"evaluation.num_steps_replay": 3}, pictures=True)
+    assert "no film: no episode there is longer than the 4 frames" in output
     assert summary(tmp_path)["num_games"] == 6 and not (tmp_path / "report" / "imagination.gif").exists()
 
 

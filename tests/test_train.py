@@ -303,7 +303,7 @@ def test_what_a_run_collected_can_be_exported(
         ("configs/atari.py:pong", "--config.env.numenvs=8", 'unknown key in an override: Did you mean "num_envs"'),
         ("configs/atari.py:pong", "--config.env.num_envs=many", "error: flag --config.env.num_envs=many"),
         ("configs/atari.py:pong", "--config.world_model.loss.horizon=1", "raise horizon to at least 2"),
-        ("configs/nothing.py", "", "No such file or directory: 'configs/nothing.py'"),
+        ("configs/nothing.py", "", "error: --config=configs/nothing.py: no such file; give one, such as"),
         ("configs/catch.py", "--config.env.size=33", "error: config.env: size must be a multiple of 10"),
         ("configs/catch.py", "--bogus=1", "Unknown command line flag 'bogus'"),
         ("configs/catch.py", "config.seed=3", "'config.seed=3' is no flag: did you mean --config.seed=3?"),

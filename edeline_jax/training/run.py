@@ -127,9 +127,10 @@ class Run:
     def _save_what_is_due(self) -> None:
         c = self.config.checkpointing
         last = self.progress.schedule_is_through(self.config)
-        if self.progress.epoch % c.save_state_every == 0 or last:
+        agent_is_due = self.progress.epoch % c.save_agent_every == 0 or last
+        if self.progress.epoch % c.save_state_every == 0 or agent_is_due:
             self.save()
-        if self.progress.epoch % c.save_agent_every == 0 or last:  # after the state: alone, it would begin a run
+        if agent_is_due:  # after the state: alone, it would begin a run
             self.checkpoints.save_agent(self.state.params, self.progress.epoch)
 
     def save(self) -> None:

@@ -24,7 +24,7 @@ from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.dataset.arrays import MisfitError
 from edeline_jax.dataset.episodes import Dataset
-from edeline_jax.dataset.journal import Journal
+from edeline_jax.dataset.journal import Journal, files
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.nn.params import Params
@@ -56,7 +56,7 @@ def start(
 
     Raises:
       ConfigError: the state or the replay is too large, or checkpoint or journal belong to another config.
-      UserError: there are checkpoints or steps, but none can be read.
+      UserError: there are checkpoints or steps, but none can be read; or steps, and the checkpoints are gone.
     """
     setup = make_setup(agent, config)
     shapes = state_shapes(setup)
@@ -65,6 +65,7 @@ def start(
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     newest_agent = None
     if restored is None:
+        _refuse_orphaned_steps(folder)
         fresh = init_state(setup, key, shardings(mesh, STATE_SPEC, shapes))
         epochs = folder.numbered(folder.agents)
         newest_agent = folder.agents / str(epochs[-1]) if epochs else None
@@ -76,6 +77,15 @@ def start(
     else:
         replay, keeper = _collected(config, mesh, folder, progress.replay_step)
     return Start(state, replay, progress, restored is not None, newest_agent, checkpoints, keeper)
+
+
+def _refuse_orphaned_steps(folder: RunFolder) -> None:
+    """Raises UserError if the checkpoints were taken away: a new beginning would delete the collected steps."""
+    if folder.numbered(folder.agents) and files(folder.replay):  # an agent is saved after a state
+        raise UserError(
+            f"{folder.path} has collected steps, but no checkpoint that says how far it was; nothing was changed: "
+            f"bring {folder.checkpoints.name}/ back, or move {folder.replay.name}/ away to begin with the newest agent"
+        )
 
 
 def _first_weights(agent: Path | None, params: Params, config: Config) -> Params:
