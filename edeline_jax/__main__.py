@@ -1,7 +1,5 @@
 """Lists the programs: `python -m edeline_jax`."""
 
-import importlib.util
-
 from edeline_jax.runtime.command_line import say
 
 PROGRAMS = {
@@ -16,7 +14,6 @@ def main() -> None:
     """Prints a line for each program."""
     say("Programs of edeline-jax; each has --help:")
     for name, does in PROGRAMS.items():
-        assert importlib.util.find_spec(f"edeline_jax.{name}")
         say(f"  python -m edeline_jax.{name:<8} {does}")
 
 

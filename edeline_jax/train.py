@@ -8,7 +8,7 @@ import contextlib
 import gc
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -37,24 +37,16 @@ def cache_folder() -> Path | None:
 def more_help() -> str:
     """The keys of a config with their defaults, and the games."""
     from configs.atari import PRESETS, get_config
+    from edeline_jax.config import leaves
     from edeline_jax.envs import GAMES
 
-    values = get_config("breakout").to_dict()
-    keys = "\n".join(f"  --config.{key}={value}" for key, value in _leaves(values))
+    keys = "\n".join(f"  --{key}={value}" for key, value in leaves(get_config("breakout").to_dict()).items())
     games = "\n".join(textwrap.wrap(", ".join(GAMES), 100, initial_indent="  ", subsequent_indent="  "))
     return (
         f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {', '.join(PRESETS)}), configs/catch.py, "
         f"configs/run.py:RUN\n\nGames:\n{games}\n\n"
         f"Keys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
     )
-
-
-def _leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def refuse_words(argv: Sequence[str]) -> None:

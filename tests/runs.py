@@ -74,6 +74,13 @@ def start(workdir: Path | str, *overrides: str, variables: dict[str, str] | None
     return subprocess.Popen(line, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def read_until(process: subprocess.Popen, beginning: str) -> None:
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"no line begins with {beginning!r}: {process.stderr.read()}")
+
+
 def module(name: str, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", name, *map(str, arguments)]
     env = environment(**(variables or {}))

@@ -24,6 +24,7 @@ from tests.runs import (
     assert_nothing_compiles_after_the_first_epoch,
     command,
     environment,
+    read_until,
     rows,
     summary,
     train,
@@ -66,13 +67,6 @@ def outputs(processes: list, timeout: float = 600) -> list[tuple[int, str, str]]
     with ThreadPoolExecutor() as pool:  # read all at once: a full pipe makes a process wait, and the others for it
         texts = list(pool.map(lambda process: process.communicate(timeout=timeout), processes))
     return [(process.returncode, *text) for process, text in zip(processes, texts, strict=True)]
-
-
-def read_until(process: subprocess.Popen, beginning: str) -> None:
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return
-    raise AssertionError(f"no line begins with {beginning!r}: {process.stderr.read()}")
 
 
 def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:

@@ -11,7 +11,19 @@ import pytest
 
 from edeline_jax.runtime.files import to_path
 from edeline_jax.runtime.interruption import SECONDS_APART
-from tests.runs import ROOT, assert_one_line_error, command, environment, flags, module, rows, start, summary, train
+from tests.runs import (
+    ROOT,
+    assert_one_line_error,
+    command,
+    environment,
+    flags,
+    module,
+    read_until,
+    rows,
+    start,
+    summary,
+    train,
+)
 
 LONG = {f"{network}.training.steps_first_epoch": 100_000 for network in ("world_model", "actor_critic")}
 
@@ -102,14 +114,10 @@ def test_a_run_outlives_those_who_read_its_output(tmp_path: Path) -> None:
     assert [row["epoch"] for row in rows(tmp_path / "run") if "seconds/other" in row] == [1, 2, 3, 4]
 
 
-def until(process: subprocess.Popen, beginning: str) -> None:
-    assert any(line.startswith(beginning) for line in process.stdout), process.stderr.read()
-
-
 def test_a_hang_up_saves_and_its_echo_is_no_second_signal(tmp_path: Path) -> None:
     """A process group and its wrapper pass the same signal on twice; only one that comes later stops at once."""
     process = start(tmp_path, *flags(LONG))
-    until(process, "world_model:")
+    read_until(process, "world_model:")
     process.send_signal(signal.SIGHUP)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
@@ -119,16 +127,9 @@ def test_a_hang_up_saves_and_its_echo_is_no_second_signal(tmp_path: Path) -> Non
 
 
 def test_a_closed_standard_error_does_not_disarm_the_second_signal(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*command(tmp_path), *flags(LONG)],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(tmp_path, *flags(LONG))
     process.stderr.close()
-    until(process, "compiling the world_model")
+    read_until(process, "compiling the world_model")
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(SECONDS_APART + 0.2)

@@ -120,10 +120,9 @@ def _read_run(path: Path) -> Weights:
     run = parent if path.parent == parent.agents else RunFolder(path)
     config = pour(run.read_config())
     if run.path == path:
-        epochs = run.numbered(run.agents)
-        if not epochs:
+        path = run.newest_agent
+        if path is None:
             raise UserError(f"{run.agents}: no agent was saved yet")
-        path = run.agents / str(epochs[-1])
     with ocp.StandardCheckpointer() as checkpointer:
         folder = absolute(path / "default")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

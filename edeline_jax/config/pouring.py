@@ -15,6 +15,13 @@ def to_dict(config: Config) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def leaves(tree: Any, key: str = "config") -> dict[str, Any]:
+    """The values of a nested mapping by their full keys, `config.seed`."""
+    if not isinstance(tree, dict):
+        return {key: tree}
+    return {k: leaf for name in tree for k, leaf in leaves(tree[name], f"{key}.{name}").items()}
+
+
 def fill(cls: type, values: Any, path: str) -> Any:
     """Makes an instance of the dataclass `cls` from a mapping; `path` is its name in errors."""
     values = values.to_dict() if hasattr(values, "to_dict") else values

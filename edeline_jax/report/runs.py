@@ -148,7 +148,7 @@ def read_lines(path: Path) -> list[Row]:
         except (ValueError, RecursionError):  # a killed run leaves its last line incomplete
             line = None
         if isinstance(line, dict):
-            lines.append({name: value for name, value in line.items() if _is_number(value) or value != value})
+            lines.append({name: value for name, value in line.items() if _is_number(value)})
         elif text:
             _LOG.warning("%s, line %d: cut short, or not of a run; skipped", path, number)
     return lines

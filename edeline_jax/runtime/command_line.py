@@ -11,8 +11,7 @@ from typing import Any
 from absl import app, flags
 from absl import logging as absl_logging
 
-from edeline_jax.runtime.errors import UserError, one_line, printable
-from edeline_jax.runtime.files import FULL
+from edeline_jax.runtime.errors import UserError, printable, refusal
 
 HELP = ("-h", "--h", "-help", "--help")
 
@@ -49,7 +48,7 @@ def run(
         except UserError as error:
             give_up(str(error))
         except OSError as error:
-            give_up(_failure(error))
+            give_up(refusal(error) if error.filename is None else f"{error.filename}: {refusal(error)}")
 
     _open_standard_files()
     app.run(guarded, flags_parser=parse)
@@ -91,13 +90,6 @@ def _help(main: Callable) -> str:
         default = "" if flag.default in (None, "", [], False) else f" (default: {flag.default})"
         lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join(lines) + "\n"
-
-
-def _failure(error: OSError) -> str:
-    """What the operating system refused, in one line."""
-    name = f"{error.filename}: " if error.filename is not None else ""
-    remedy = "; make room and try again" if error.errno in FULL else ""
-    return f"{name}{error.strerror or one_line(error)}{remedy}"
 
 
 def _quieten_libraries() -> None:

@@ -1,5 +1,9 @@
 """Errors that a user can fix."""
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # there is no room on the disk, or not for this user or file
+
 
 class UserError(Exception):
     """A wrong input, or a failure of disk, memory or network; the one-line message says what is wrong and what to do.
@@ -18,6 +22,11 @@ def shorten(text: str) -> str:
     """A value as error messages show it: on one line, at most 80 characters."""
     text = " ".join(text.split())
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def refusal(error: OSError) -> str:
+    """What the operating system refused, and what to do if there was no room."""
+    return (error.strerror or one_line(error)) + ("; make room and try again" if error.errno in FULL else "")
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,6 @@
 """Files of runs and datasets, on a disk or in a bucket (`gs://`); a write either completes or leaves nothing."""
 
 import contextlib
-import errno
 import importlib.util
 import io
 import json
@@ -11,10 +10,9 @@ from typing import Any, BinaryIO
 
 from etils.epath import Path
 
-from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.errors import UserError, one_line, refusal
 
 BUCKET = "gs://"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # there is no room on the disk, or not for this user or file
 
 
 def to_path(name: str) -> Path:
@@ -137,5 +135,4 @@ def _writing_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        remedy = "; make room and try again" if error.errno in FULL else ""
-        raise UserError(f"cannot write {path}: {error.strerror or one_line(error)}{remedy}") from error
+        raise UserError(f"cannot write {path}: {refusal(error)}") from error

@@ -149,7 +149,6 @@ class Run:
         minutes = (time.perf_counter() - self._saved_at) / 60
         if cluster.any_process(minutes >= self.config.checkpointing.save_every_minutes):
             self.save()
-            self._saved_at = time.perf_counter()
 
     def _breathe(self) -> None:
         """Called between dispatches; raises Interrupted if any process of the run was asked to end."""

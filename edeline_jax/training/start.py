@@ -65,10 +65,8 @@ def start(
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     newest_agent = None
     if restored is None:
-        _refuse_orphaned_steps(folder)
+        newest_agent = _agent_to_begin_with(folder)
         fresh = init_state(setup, key, shardings(mesh, STATE_SPEC, shapes))
-        epochs = folder.numbered(folder.agents)
-        newest_agent = folder.agents / str(epochs[-1]) if epochs else None
         state, progress = fresh.with_params(_first_weights(newest_agent, fresh.params, config)), Progress()
     else:
         state, progress = restored
@@ -79,13 +77,14 @@ def start(
     return Start(state, replay, progress, restored is not None, newest_agent, checkpoints, keeper)
 
 
-def _refuse_orphaned_steps(folder: RunFolder) -> None:
-    """Raises UserError if the checkpoints were taken away: a new beginning would delete the collected steps."""
-    if folder.numbered(folder.agents) and files(folder.replay):  # an agent is saved after a state
+def _agent_to_begin_with(folder: RunFolder) -> Path | None:
+    """The newest agent; raises UserError if the checkpoints were taken away: a beginning would delete the steps."""
+    if folder.newest_agent is not None and files(folder.replay):  # an agent is saved after a state
         raise UserError(
             f"{folder.path} has collected steps, but no checkpoint that says how far it was; nothing was changed: "
             f"bring {folder.checkpoints.name}/ back, or move {folder.replay.name}/ away to begin with the newest agent"
         )
+    return folder.newest_agent
 
 
 def _first_weights(agent: Path | None, params: Params, config: Config) -> Params:

@@ -1,6 +1,7 @@
 """The layout of a run's folder; no other module knows the names in it."""
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +74,20 @@ class RunFolder:
         """The batch of an update whose loss or gradient was not finite."""
         return self.path / f"not_finite_{network}_{update}.npz"
 
+    @property
+    def newest_agent(self) -> Path | None:
+        """The weights of the latest epoch in `agents`."""
+        epochs = self.numbered(self.agents)
+        return self.agents / str(epochs[-1]) if epochs else None
+
     def numbered(self, folder: Path) -> list[int]:
         """Numbers of the states in `checkpoints`, or of the epochs in `agents`, in order."""
         return sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
 
-    def refuse_if_gone(self) -> None:
-        """Raises UserError if the folder itself is no longer there."""
-        if not self.path.exists():
+    def refuse_if_gone(self, opened: int | None = None) -> None:
+        """Raises UserError if the folder is no longer there, or is not the one of the open descriptor."""
+        there = self.path.exists()
+        if not there or (opened is not None and not os.path.samestat(os.stat(self.path), os.fstat(opened))):
             raise UserError(f"{self.path} is gone: it was deleted, moved or unmounted while the run was going on")
 
     def read_config(self) -> Any:

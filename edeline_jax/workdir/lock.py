@@ -40,12 +40,7 @@ class FileLock:
 
     def check(self) -> None:
         """Raises UserError if the folder is no longer the one that was locked: libraries would make a new one."""
-        try:
-            same = os.path.samestat(os.stat(self._path), os.fstat(self._folder))
-        except FileNotFoundError:
-            same = False
-        if not same:
-            raise UserError(f"{self._path} is gone: it was deleted, moved or unmounted while the run was going on")
+        RunFolder(self._path).refuse_if_gone(self._folder)
 
     def release(self) -> None:
         """Lets others, also of this process, work in the folder."""

@@ -11,7 +11,7 @@ import jax
 from etils.epath import Path
 
 from edeline_jax import __version__
-from edeline_jax.config import Config, to_dict
+from edeline_jax.config import Config, leaves, to_dict
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
 from edeline_jax.runtime.files import to_path, write_json
@@ -128,13 +128,7 @@ def open_shared_workdir(name: str, config: Config, allowed: Collection[str], say
 def run_facts(config: Config) -> dict[str, Any]:
     """Versions, devices and config keys that must be the same in all processes of a run."""
     versions = {"the JAX version": jax.__version__, "the edeline-jax version": __version__}
-    return {**versions, "the number of local devices": jax.local_device_count(), **_leaves(to_dict(config))}
-
-
-def _leaves(tree: Any, key: str = "config") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {key: tree}
-    return {k: leaf for name in tree for k, leaf in _leaves(tree[name], f"{key}.{name}").items()}
+    return {**versions, "the number of local devices": jax.local_device_count(), **leaves(to_dict(config))}
 
 
 def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
