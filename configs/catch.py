@@ -7,11 +7,11 @@ The 10 x 5 board is drawn as a 20 x 20 image. A random policy returns -0.61, a p
 
 from ml_collections import ConfigDict
 
-from configs.atari import get_config as atari
+from edeline_jax.config.files import load
 
 
 def get_config() -> ConfigDict:
-    config = atari("catch")
+    config = load("atari:catch")
     config.env.update(num_envs=8, size=20)
     config.training.num_final_epochs = 5
     config.collection.update(epsilon=0.05, num_steps_total=8_000, steps_per_epoch=400)

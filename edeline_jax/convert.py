@@ -6,13 +6,12 @@ or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` 
 
 from collections.abc import Sequence
 
-from ml_collections import config_flags
-
+from edeline_jax.config.files import define_flag
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Of the networks; a .pt file does not say which they are.")
+CONFIG = define_flag("Of the networks; a .pt file does not say which they are.")
 
 
 def main(argv: Sequence[str]) -> None:

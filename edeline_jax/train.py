@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
+from edeline_jax.config.files import define_flag, load, load_module
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError, shorten
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py[:SPEC]; keys as --config.KEY=VALUE.")
+CONFIG = define_flag("configs/FILE.py[:SPEC], or a name such as atari:breakout; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
 ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may differ from those of the run.")
 
@@ -36,15 +36,15 @@ def cache_folder() -> Path | None:
 
 def more_help() -> str:
     """The keys of a config with their defaults, and the games."""
-    from configs.atari import PRESETS, get_config
     from edeline_jax.config import leaves
     from edeline_jax.envs import GAMES
 
-    keys = "\n".join(f"  --{key}={value}" for key, value in leaves(get_config("breakout").to_dict()).items())
+    keys = "\n".join(f"  --{key}={value}" for key, value in leaves(load("atari:breakout").to_dict()).items())
     games = "\n".join(textwrap.wrap(", ".join(GAMES), 100, initial_indent="  ", subsequent_indent="  "))
+    presets = ", ".join(load_module("atari").PRESETS)
     return (
-        f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {', '.join(PRESETS)}), configs/catch.py, "
-        f"configs/run.py:RUN\n\nGames:\n{games}\n\n"
+        f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {presets}), configs/catch.py, configs/run.py:RUN\n"
+        f"(atari:GAME[,PRESET], catch and run:RUN mean the same, outside of a checkout too)\n\nGames:\n{games}\n\n"
         f"Keys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
     )
 

@@ -48,7 +48,7 @@ def test_a_config_file_that_fails_is_named(tmp_path: Path, text: str, words: str
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("breakout", "--config=breakout: no such file; give one, such as --config=configs/atari.py:breakout"),
+        ("breakout", "--config=breakout: no such file; give one, or a name (atari, catch, run) such as atari:breakout"),
         ("configs/run.py:/nonexistent", "/nonexistent/config.json: cannot be read"),
         ("configs/atari.py:BreakoutNoFrameskip-v4", "did you mean breakout?"),
         ("configs/atari.py:ALE/MsPacman-v5", "did you mean ms_pacman?"),

@@ -112,8 +112,6 @@ def _mistake(error: Exception, argv: Sequence[str]) -> str:
     text = str(error.args[0] if error.args else error).replace("\\n", "\n")
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     file = next((word.split("=", 1)[1] for word in argv if word.startswith(("--config=", "-config="))), "")
-    if file and not os.path.exists(file.split(":")[0]):
-        return f"--config={file}: no such file; give one, such as --config=configs/atari.py:breakout"
     if isinstance(error, SyntaxError):
         return f"--config={file}: line {error.lineno}: {error.msg}"
     if "get_config" in lines[-1]:
