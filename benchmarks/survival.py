@@ -55,7 +55,7 @@ def survive(workdir: Path, kills: int, seed: int, epochs: int = 41) -> list[Kill
     history = []
     reached = 0
     for number in range(kills):
-        moment = ("anywhere", "checkpoint", "journal")[number % 3]
+        moment = ("checkpoint", "journal", "anywhere")[number % 3]
         resumed, after, ended = _start(workdir, epochs, moment, draw)
         assert not ended, f"the run ended before kill {number}"
         assert resumed >= reached - 1, f"lost more than one epoch: {reached} before, resumed after {resumed}"
