@@ -88,6 +88,7 @@ def evaluation() -> dict:
         epsilon=0.0,  # probability of a uniformly random action
         num_steps_replay=1_000,  # steps kept per test environment, for the world model's test losses
         num_batches=8,  # batches of the world model's test losses
+        held_out_share=0.1,  # of a static dataset's episodes, kept to test the world model on if there is no game
     )
 
 

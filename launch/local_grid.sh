@@ -2,6 +2,7 @@
 # Runs games x seeds on this machine, one run per device at a time; a free device takes the next run.
 # Usage: bash launch/local_grid.sh [--dry-run] OUTPUTS GAME[,GAME...] SEED[,SEED...] [flags of the training program]
 #   EDELINE_DEVICES       numbers of the devices, e.g. 0,1,2,3 (default: every GPU; without GPUs one run at a time)
+#   EDELINE_PRESET        of configs/atari.py for all runs, e.g. tiny
 #   EDELINE_DEVICE_KIND   tpu: the devices are chips of a TPU VM
 # A run is in OUTPUTS/GAME/SEED, its output in OUTPUTS/GAME/SEED.log. A run that fails does not stop the others.
 # After SIGTERM or Ctrl-C the runs save and end; the same command resumes them and skips finished runs.
@@ -29,7 +30,7 @@ compose() {
     *,tpu) only=(TPU_VISIBLE_CHIPS="$1" TPU_CHIPS_PER_PROCESS_BOUNDS="1,1,1" TPU_PROCESS_BOUNDS="1,1,1") ;;
     *) only=(CUDA_VISIBLE_DEVICES="$1") ;;
   esac
-  command=(env "${only[@]}" .venv/bin/python -m edeline_jax.train --config="configs/atari.py:$2" --config.seed="$3"
+  command=(env "${only[@]}" .venv/bin/python -m edeline_jax.train --config="configs/atari.py:$2${EDELINE_PRESET:+,$EDELINE_PRESET}" --config.seed="$3"
     --distributed=off --workdir="$outputs/$2/$3" "${flags[@]}")
 }
 

@@ -66,6 +66,21 @@ def test_help_says_what_there_is(word: str) -> None:
         assert words in result.stdout
 
 
+def test_a_warning_of_a_library_is_one_line() -> None:
+    """JAX's about Kubernetes has four; XLA's about a slow compilation, which is no Python warning, is not shown."""
+    code = """if 1:
+        import os, sys, warnings
+        from edeline_jax.runtime import command_line
+        def main(argv):
+            warnings.warn("Kubernetes environment detected, but\\n   pip install\\n\\033[1mjax[k8s]\\n")
+            print(os.environ["TF_CPP_MIN_LOG_LEVEL"])
+        command_line.run(main)"""
+    env = {name: value for name, value in environment().items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert result.stderr == "warning: Kubernetes environment detected, but pip install \\x1b[1mjax[k8s]\n"
+    assert result.stdout == "3\n"
+
+
 @pytest.mark.parametrize("name", ["train", "report", "convert", "dataset"])
 def test_every_program_is_a_command_too(name: str) -> None:
     path = Path(sys.executable).parent / f"edeline-{name}"
@@ -105,25 +120,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert_one_line_error(result, str(tmp_path))
 
 
-def test_a_run_outlives_those_who_read_its_output(tmp_path: Path) -> None:
+def test_a_run_outlives_those_who_read_its_output(finished: Path) -> None:
     """Standard output closed after a line, and standard error from the start."""
-    line = f"{' '.join(command(tmp_path / 'run'))} 2>&- | head -1"
+    (finished / "summary.json").unlink()
+    line = f"{' '.join(command(finished, '--config.training.should=False'))} 2>&- | head -1"
     result = subprocess.run(line, shell=True, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
-    assert result.stdout.startswith("edeline-jax: catch")
-    assert summary(tmp_path / "run")["world_model_updates"] == 9
-    assert [row["epoch"] for row in rows(tmp_path / "run") if "seconds/other" in row] == [1, 2, 3, 4]
-
-
-def test_a_hang_up_saves_and_its_echo_is_no_second_signal(tmp_path: Path) -> None:
-    """A process group and its wrapper pass the same signal on twice; only one that comes later stops at once."""
-    process = start(tmp_path, *flags(LONG))
-    read_until(process, "world_model:")
-    process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0 and "interrupted in epoch 1" in output
-    assert (tmp_path / "checkpoints" / "1").exists()
+    assert result.stdout == "changed config.training.should: True -> False\n"
+    assert summary(finished)["world_model_updates"] == 9
+    assert [row["test/num_games"] for row in rows(finished) if "test/num_games" in row] == [4, 4, 6, 6]
 
 
 def test_a_closed_standard_error_does_not_disarm_the_second_signal(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from edeline_jax.config import pour
 from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.dataset.arrays import DatasetError
-from edeline_jax.evaluation.tester import Tester
+from edeline_jax.evaluation.tester import GameTester
 from edeline_jax.learning import programs
 from edeline_jax.learning.not_finite import NotFiniteError
 from edeline_jax.learning.programs import UpdateProgram
@@ -36,15 +37,43 @@ def numbers(workdir: Path) -> list[int]:
     return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
 
 
+def small_disk(folder: Path, kib: int) -> tuple[str, ...]:
+    """A command that runs another on a disk of its own at `folder`, with so much room left; its files come back.
+
+    Where no disk can be mounted, a limit on the size of files stands for it.
+    """
+    mount = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", str(folder)]
+    if shutil.which("unshare") is None or subprocess.run(mount, capture_output=True).returncode != 0:
+        return ("bash", "-c", f'ulimit -f {kib} && exec "$@"', "limited")
+    used = int(subprocess.run(["du", "-sk", folder], capture_output=True, text=True).stdout.split()[0])
+    copy = folder.with_name("copy")
+    script = f"""
+        cp -a {folder} {copy} && mount -t tmpfs -o size={used + kib}k tmpfs {folder} || exit 99
+        cp -a {copy}/. {folder} || exit 99
+        "$@"; status=$?
+        rm -r {copy} && cp -a {folder} {copy}; exit $status"""
+    return ("unshare", "-rm", "bash", "-c", script, "limited")
+
+
 def test_a_full_disk_stops_with_one_line_and_earlier_checkpoints_intact(finished: Path) -> None:
-    """A limit on the size of a file stands for the disk: the arrays of a state no longer fit, small files do."""
+    """The arrays of a state no longer fit, small files do."""
     before = numbers(finished)
-    limited = ("bash", "-c", 'ulimit -f 100 && exec "$@"', "limited")  # 100 KiB
+    disk = small_disk(finished, kib=100)
     no_cache_writes = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1000000"}  # others read that cache too
-    result = train(finished, f"--config.{MORE}=2", before=limited, variables=no_cache_writes)
-    assert_one_line_error(result, "File too large", "earlier checkpoints are intact", "make room")
-    assert numbers(finished) == before
-    assert not list(finished.rglob("*.partial"))
+    result = train(finished, f"--config.{MORE}=2", before=disk, variables=no_cache_writes)
+    refused = "No space left" if disk[0] == "unshare" else "File too large"
+    assert_one_line_error(result, refused, "earlier checkpoints are intact", "make room")
+    left = finished.with_name("copy") if disk[0] == "unshare" else finished
+    assert numbers(left) == before
+    assert not list(left.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("name", ["summary.json", "metrics.jsonl", "config.json"])
+def test_a_folder_in_place_of_a_file_is_named(finished: Path, name: str) -> None:
+    (finished / name).unlink()
+    (finished / name).mkdir()
+    with pytest.raises((OSError, UserError), match=f"{name}.*[Dd]irectory|[Dd]irectory.*{name}"):  # each is one line
+        train_here(finished, {MORE: 2})
 
 
 def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_used(
@@ -161,7 +190,7 @@ def test_a_test_that_fails_does_not_cost_its_epoch(tmp_path: Path, monkeypatch: 
         raise RuntimeError("the emulator has died")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tester, "test", fail)
+        patch.setattr(GameTester, "test", fail)
         with pytest.raises(RuntimeError, match="emulator"):
             train_here(tmp_path, {"evaluation.every": 1})
     output = train_here(tmp_path, {"evaluation.every": 1})

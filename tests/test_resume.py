@@ -29,12 +29,17 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dataset"
 
 
-def terminated(process: subprocess.Popen, beginning: str) -> str:
-    """SIGTERM once a line begins so; returns the whole output, having checked the exit status."""
+def hung_up(process: subprocess.Popen, beginning: str) -> str:
+    """The end of its terminal once a line begins so; returns the whole output, having checked the exit status.
+
+    A process group and its wrapper pass the same signal on twice; only one that comes later stops at once.
+    """
     output = ""
     for line in process.stdout:
         output += line
         if line.startswith(beginning):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
     process.wait(120)
     assert process.returncode == 0, process.stderr.read()
@@ -65,10 +70,13 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
-    """The README's example, without an environment and without an agent."""
+    """The README's example, without an environment and without an agent; the middle one of 5 episodes is kept."""
     alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}
-    train_here(tmp_path, RECORDED | alone, pictures=True)
+    output = train_here(tmp_path, RECORDED | alone, pictures=True)
+    assert "replay: 51 steps" in output and "held out for tests: 1 episodes, 5 steps" in output
+    assert "\nfinal test: pixel error " in output
     end = summary(tmp_path)
+    assert end["world_model_test"]["pixel_error"] == rows(tmp_path)[-1]["test_world_model/pixel_error"] > 0
     assert (end["world_model_updates"], end["actor_critic_updates"]) == (5, 0)
     assert (tmp_path / "report" / "imagination.gif").exists() and "return_mean" not in end
 
@@ -79,7 +87,7 @@ def test_a_run_stopped_in_collection_in_an_update_and_in_a_save_ends_with_its_sc
     assert "interrupted in epoch 1" in output
     assert len(list((tmp_path / "replay").glob("*.npz"))) == 1  # one part of two
     process = start(tmp_path, *flags(changes))
-    output = terminated(process, "world_model:")
+    output = hung_up(process, "world_model:")
     assert "resumed in epoch 1" in output and "actor_critic:" not in output
     output = train_here(tmp_path, changes, stop=Stop("epoch 1:"))
     assert "resumed in epoch 1, 80 steps" in output and "interrupted in epoch 2" in output

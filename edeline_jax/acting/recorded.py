@@ -36,6 +36,20 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
     return dataset
 
 
+def hold_out(dataset: Dataset, share: float, num_devices: int) -> tuple[Dataset, Dataset]:
+    """Splits off about `share` of the episodes, but at least one, evenly over their ages.
+
+    Returns:
+      The episodes to train on, one for each device at the least, and those to test on, which may be none.
+    """
+    n = len(dataset.entries)
+    count = min(max(1, round(share * n)) if share > 0 else 0, n - num_devices)
+    chosen = {(2 * i + 1) * n // (2 * count) for i in range(count)}
+    parts = [tuple(entry for i, entry in enumerate(dataset.entries) if (i in chosen) == held) for held in (False, True)]
+    train, test = (dataset._replace(entries=entries) for entries in parts)
+    return train, test
+
+
 def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
     """The shapes of the replay that holds the dataset."""
     longest = max(sum(lengths) for lengths in _lengths(dataset, num_devices))

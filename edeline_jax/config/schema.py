@@ -197,6 +197,7 @@ class EvaluationConfig:
     epsilon: Probability
     num_steps_replay: Count
     num_batches: Size
+    held_out_share: Probability = 0.0
 
 
 @dataclass(frozen=True)

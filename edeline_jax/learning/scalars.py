@@ -28,6 +28,6 @@ def _accuracies(name: str, counts: np.ndarray) -> dict[str, float]:
     present = counts.sum(1) > 0
     recall = np.diag(counts)[present] / counts.sum(1)[present]
     return {
-        f"accuracy_{name}": np.trace(counts) / max(counts.sum(), 1e-9),
-        f"recall_{name}": recall.mean() if present.any() else 0.0,
+        f"accuracy_{name}": float(np.trace(counts) / max(counts.sum(), 1e-9)),
+        f"recall_{name}": float(recall.mean()) if present.any() else 0.0,
     }

@@ -1,7 +1,9 @@
 """Runs an entry point: parses the flags, and prints every error on one line."""
 
+import contextlib
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -93,10 +95,12 @@ def _help(main: Callable) -> str:
 
 
 def _quieten_libraries() -> None:
-    """Hides the logs of JAX and Orbax: they report every step, and their failures reach us as exceptions anyway."""
+    """Hides the logs of JAX, XLA and Orbax, whose failures reach us as exceptions anyway; one line for each warning."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("edeline_jax").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's other reads and writes when one has failed
+    warnings.showwarning = lambda message, *place: _warn(str(message))
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # harmless: it compiles
     default = sys.unraisablehook
 
@@ -105,6 +109,11 @@ def _quieten_libraries() -> None:
             default(unraisable)
 
     sys.unraisablehook = hook
+
+
+def _warn(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"warning: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 def _mistake(error: Exception, argv: Sequence[str]) -> str:
@@ -121,5 +130,10 @@ def _mistake(error: Exception, argv: Sequence[str]) -> str:
     )
     if own and not isinstance(error, UserError):
         return f"--config={file}: {type(error).__name__}: {lines[-1]}"
-    prefix = "unknown key in an override: " if isinstance(error, (AttributeError, KeyError)) else ""
-    return prefix + lines[-1]
+    element = next((word for word in argv if re.match(r"--?config\.[^=]*\[", word)), None)
+    if element is not None:
+        whole = element.lstrip("-").split("[")[0]
+        return f"{element}: an element cannot be set alone; set the whole --{whole}, a list as '(16, 32)'"
+    if isinstance(error, (AttributeError, KeyError)):
+        return "unknown key in an override: " + lines[-1].strip("'\"")
+    return re.sub(r"\('(.*)', '.*'\)", r"\1", lines[-1])  # two arguments of an error, printed as they are

@@ -29,12 +29,7 @@ Update = Callable[[Learner, Trajectory, LSTMState], tuple[Learner, Metrics]]
 
 
 class ModelFreeProgram:
-    """Trains the actor-critic on real steps; see `learning.programs.Program`.
-
-    The environments are created by the first call of `run`; its first update also compiles.
-    """
-
-    is_compiled = True
+    """Trains the actor-critic on real steps; see `learning.programs.Program`."""
 
     def __init__(self, agent: Agent, config: Config, mesh: Mesh):
         self._agent = agent
@@ -44,11 +39,21 @@ class ModelFreeProgram:
         self.pace = Pace()
         self.env_steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether there are environments: the first update in them compiles."""
+        return self._env is not None
+
+    def compile(self, state: TrainState, replay: Replay) -> str:
+        """Makes the environments; see `Program`."""
+        env_steps = int(state.actor_critic.updates) * self.env_steps_per_update
+        self._env = RealEnvironment(make_training_env(self._config, env_steps), self._agent)
+        return "it compiles with its first steps, in real environments"
+
     def run(self, state: TrainState, replay: Replay, num_updates: int) -> Iterator[Dispatch]:
         """See `Program`; the replay is not used."""
-        if self._env is None:
-            env_steps = int(state.actor_critic.updates) * self.env_steps_per_update
-            self._env = RealEnvironment(make_training_env(self._config, env_steps), self._agent)
+        if not self.is_compiled:
+            self.compile(state, replay)
         while num_updates > 0:
             dispatch = self._dispatch(state, min(num_updates, self.pace.length()))
             state = dispatch.state

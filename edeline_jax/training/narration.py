@@ -8,21 +8,28 @@ from etils.epath import Path
 from jax.sharding import Mesh
 
 from edeline_jax.config import Config
+from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.nn.params import Params, count_params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.workdir.progress import Progress, updates_in_epoch
 
 
-def introduction(config: Config, workdir: Path, mesh: Mesh, params: Params, replay: Replay) -> Iterator[str]:
-    """The first lines of a run: environment, devices, network sizes, replay size."""
+def introduction(config: Config, workdir: Path, mesh: Mesh) -> Iterator[str]:
+    """The first lines of a run, before anything takes time: environment and devices."""
     devices = mesh.devices.ravel()
+    yield f"edeline-jax: {config.env.id}, seed {config.seed}, in {workdir}"
+    yield f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
+
+
+def sizes(params: Params, replay: Replay, held_out: Dataset | None) -> Iterator[str]:
+    """The sizes of networks and replay, and the episodes that are kept for tests."""
     sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
     replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
     num_steps = replay.actions.size
-    yield f"edeline-jax: {config.env.id}, seed {config.seed}, in {workdir}"
-    yield f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
     yield f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}"
     yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB on the devices"
+    if held_out is not None:
+        yield f"held out for tests: {len(held_out.entries):,} episodes, {held_out.num_steps:,} steps"
 
 
 def epoch_line(progress: Progress, updates: tuple[int, int], seconds_left: float) -> str:
@@ -40,13 +47,16 @@ def resumption(progress: Progress, updates: tuple[int, int]) -> str:
 
 
 def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[str, float], final: bool) -> str:
-    """The line about a test: statistics of its games, and the world model's pixel error if there is a world model."""
-    name = f"final test, {games['num_games']:.0f} games" if final else f"test, epoch {progress.epoch}"
-    line = f"{name}: return {games['return_mean']:.2f} ± {games['return_std']:.2f}"
-    if not losses:
-        return line
-    error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]
-    return f"{line}; pixel error {error:.2f} of 255, repeating the last frame {baseline:.2f}"
+    """The line about a test: statistics of its games if there is a game, pixel errors if there is a world model."""
+    name = "final test" if final else f"test, epoch {progress.epoch}"
+    parts = []
+    if games:
+        name += f", {games['num_games']:.0f} games" if final else ""
+        parts.append(f"return {games['return_mean']:.2f} ± {games['return_std']:.2f}")
+    if losses:
+        error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]
+        parts.append(f"pixel error {error:.2f} of 255, repeating the last frame {baseline:.2f}")
+    return f"{name}: {'; '.join(parts)}"
 
 
 def seconds_left(config: Config, progress: Progress, seconds_per_update: Mapping[str, float]) -> float:

@@ -8,12 +8,13 @@ import numpy as np
 from tqdm import tqdm
 
 from edeline_jax.acting.collection import Collector
-from edeline_jax.acting.recorded import open_static_dataset
+from edeline_jax.acting.recorded import hold_out, open_static_dataset
 from edeline_jax.acting.scoreboard import Game, summarize_games
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, to_dict
+from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.envs import count_actions
-from edeline_jax.evaluation.tester import Evaluation, Tester
+from edeline_jax.evaluation.tester import Evaluation, GameTester, RecordedTester, Tester
 from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
@@ -23,7 +24,7 @@ from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
 from edeline_jax.runtime.stopwatch import Stopwatch
 from edeline_jax.training.model_free import ModelFreeProgram
-from edeline_jax.training.narration import epoch_line, introduction, resumption, seconds_left, test_line
+from edeline_jax.training.narration import epoch_line, introduction, resumption, seconds_left, sizes, test_line
 from edeline_jax.training.start import start
 from edeline_jax.workdir.metrics import MetricsLog
 from edeline_jax.workdir.opening import Workdir
@@ -47,8 +48,10 @@ class Run:
         self._interruption = interruption
         self._profiles = profiles
         self.mesh = make_mesh()
+        for line in introduction(config, self.folder.path, self.mesh):
+            say(line)
         state_key, collect_key, test_key = jax.random.split(jax.random.key(config.seed), 3)
-        dataset = open_static_dataset(config, self.mesh.size) if config.collection.path_to_static_dataset else None
+        dataset, self._held_out = self._recorded()
         self.agent = build_agent(config, dataset.num_actions if dataset else count_actions(config.env))
         self.programs = self._build_programs()
         begin = start(self.agent, config, self.mesh, self.folder, dataset, state_key)
@@ -56,9 +59,10 @@ class Run:
         self.resumed, self.checkpoints, keeper = begin.resumed, begin.checkpoints, begin.keeper
         self._newest_agent = begin.agent
         self._collector = None if keeper is None else Collector(config, self.agent, keeper, collect_key)
-        self._tester = Tester(config, self.agent, test_key)
+        self._tester = self._build_tester(test_key)
         self._saved = self._place if self.resumed else None
         self._saved_at = time.perf_counter()
+        self._has_tested = False
         self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since = time.perf_counter()
         self._watch = Stopwatch()
@@ -68,9 +72,24 @@ class Run:
             return {"actor_critic": ModelFreeProgram(self.agent, self.config, self.mesh)}
         return build_programs(self.agent, self.config, self.mesh)
 
+    def _recorded(self) -> tuple[Dataset | None, Dataset | None]:
+        """The episodes of a static dataset to train on, and those to test on if there is no game to test in."""
+        if not self.config.collection.path_to_static_dataset:
+            return None, None
+        dataset = open_static_dataset(self.config, self.mesh.size)
+        if self.config.has_env:
+            return dataset, None
+        train, test = hold_out(dataset, self.config.evaluation.held_out_share, self.mesh.size)
+        return train, test if test.entries else None
+
+    def _build_tester(self, key: jax.Array) -> Tester | None:
+        if self.config.has_env:
+            return GameTester(self.config, self.agent, key)
+        return self._held_out and RecordedTester(self.config, self.agent, self._held_out, key)
+
     def introduce(self) -> None:
-        """Prints what runs, on which devices, and where a resumed run continues."""
-        for line in introduction(self.config, self.folder.path, self.mesh, self.state.params, self.replay):
+        """Prints how large everything is, and where a resumed run continues."""
+        for line in sizes(self.state.params, self.replay, self._held_out):
             self.say(line)
         if self.resumed:
             self.say(resumption(self.progress, self.updates))
@@ -227,10 +246,13 @@ class Run:
     def test(self, num_games: int, final: bool = False) -> Evaluation | None:
         """Plays test games; writes and returns their statistics and the world model's losses on them.
 
-        Returns None if the config has no environment to play in.
+        Without a game the world model is tested on held-out episodes. Returns None if there are none either.
         """
-        if not self.config.has_env:
+        if self._tester is None:
             return None
+        if not self._has_tested:
+            self.say("compiling the test ...")
+        self._has_tested = True
         # processes do not test in lockstep, so only a single-process run can stop in the middle of a test
         between = self._breathe if jax.process_count() == 1 else lambda: None
         result = self._tester.test(local(self.state.params), self.progress, num_games, between)

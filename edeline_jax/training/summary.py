@@ -48,7 +48,7 @@ def finish(run: Run) -> None:
         return
     pictures = draw_report(run, test)
     write_json(run.folder.summary, summary)
-    if test is not None:
+    if test is not None and test.games:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
         if "human_normalised_score" in summary:
             score += f", human-normalised {summary['human_normalised_score']:.3f}"
@@ -63,6 +63,8 @@ def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
     updates = dict(zip(("world_model_updates", "actor_critic_updates"), run.updates, strict=True))
     statistics = {} if test is None else summarize_games(test.games)
     summary = {"id": run.config.env.id, "seed": run.config.seed, **updates, **statistics}
+    if test is not None and test.losses:
+        summary["world_model_test"] = test.losses
     if run.config.env.id in GAMES:
         summary["human_normalised_score"] = human_normalised_score(run.config.env.id, statistics["return_mean"])
     return summary | {"progress": run.progress._asdict()}
@@ -71,13 +73,14 @@ def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
 def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
     """Draws curves and, if there is a world model, a filmstrip and a GIF; returns their paths.
 
-    Without test games the films show the training replay.
+    The films show a test game or a held-out episode; if there is neither, the training replay.
     """
     folder = run.folder.report
     folder.mkdir(exist_ok=True)
     pictures = draw_curves(run.folder.metrics, folder)
     if run.config.training.model_free:
         return pictures
+    run.say("compiling the film ...")
     params = local(run.state.world_model.params)
     replay = local(run.replay) if test is None else test.replay
     film = shoot(params, replay, jax.random.key(run.config.seed), make_setup(run.agent, run.config))

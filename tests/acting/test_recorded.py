@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from edeline_jax.acting.recorded import load_replay, open_static_dataset, replay_shapes
+from edeline_jax.acting.recorded import hold_out, load_replay, open_static_dataset, replay_shapes
 from edeline_jax.config import pour
 from edeline_jax.dataset.episodes import Dataset, DatasetWriter
 from edeline_jax.replay.buffer import Replay
@@ -55,6 +55,16 @@ def test_every_array_of_the_replay(dataset: Dataset, num_devices: int) -> None:
             np.testing.assert_array_equal(shard.data, array[device : device + 1], err_msg=name)
     planned = replay_shapes(dataset, num_devices)
     assert [(x.shape, x.dtype) for x in planned] == [(x.shape, x.dtype) for x in replay]
+
+
+@pytest.mark.parametrize(
+    ("share", "num_devices", "held"),
+    [(0.1, 1, [4]), (0.34, 1, [1, 4, 7]), (0.0, 1, []), (0.001, 1, [4]), (1.0, 8, [4]), (0.5, 9, [])],
+)
+def test_episodes_of_all_ages_are_held_out(dataset: Dataset, share: float, num_devices: int, held: list[int]) -> None:
+    train, test = hold_out(dataset, share, num_devices)
+    assert test.entries == tuple(dataset.entries[i] for i in held)
+    assert train.entries == tuple(entry for i, entry in enumerate(dataset.entries) if i not in held)
 
 
 def test_a_device_without_an_episode_is_refused(tmp_path: Path) -> None:

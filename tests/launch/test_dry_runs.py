@@ -55,6 +55,7 @@ DRY_RUNS = {
         "0,1",
     ),
     "local_grid_one": ({}, "local_grid.sh", "/runs", "pong", "0,1"),
+    "local_grid_preset": ({"EDELINE_PRESET": "tiny"}, "local_grid.sh", "/runs", "pong", "0"),
 }
 
 # What each script cannot do without.

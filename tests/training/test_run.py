@@ -185,3 +185,16 @@ def test_the_summary_is_the_last_test(exploring: Played) -> None:
     for name in ("return_mean", "return_std", "return_min", "return_max", "length_mean", "num_games"):
         assert end[name] == last[f"test/{name}"], name
     assert end["num_games"] == FINAL_GAMES and end["progress"]["env_steps"] == last["env_steps"] == 160
+
+
+def test_a_run_introduces_itself_before_anything_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are traced and a replay is read after it, which takes minutes at the paper's size."""
+    said: list[str] = []
+
+    def begin(*args: Any) -> None:
+        assert said[0].startswith("edeline-jax: catch, seed 0, in ") and said[1].startswith("devices: ")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_run, "start", begin)
+    with pytest.raises(KeyboardInterrupt):
+        training_run.Run(pour(get_config(), 8), Workdir(tmp_path, None), Interruption(), said.append)
