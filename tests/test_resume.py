@@ -63,7 +63,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
-    """The README's example, without an environment and without an agent."""
+    """The example of docs/data.md, without an environment and without an agent."""
     alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}
     train_here(tmp_path, RECORDED | alone, pictures=True)
     end = summary(tmp_path)
