@@ -16,17 +16,17 @@ def get_config(spec: str = "breakout") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,  # of all random numbers of the run
-            env=environment(game),
-            initialization=initialization(),
-            training=training(),
-            collection=collection(),
-            evaluation=evaluation(),
-            checkpointing=checkpointing(),
-            agent=agent(),
-            world_model=world_model(),
-            actor_critic=actor_critic(),
-            world_model_env=world_model_env(),
-            wandb=wandb(),
+            env=environment(game),  # the game, and how its frames become steps
+            initialization=initialization(),  # weights to begin with, part by part
+            training=training(),  # what the run does, and for how long after the last collected step
+            collection=collection(),  # real steps: how many, when, and with how much exploration
+            evaluation=evaluation(),  # how often and how long the agent and its world model are tested
+            checkpointing=checkpointing(),  # what is saved, how often, and how much of it is kept
+            agent=agent(),  # the networks
+            world_model=world_model(),  # how denoiser, memory and heads learn from real segments
+            actor_critic=actor_critic(),  # how the policy and its value learn, in imagination
+            world_model_env=world_model_env(),  # the world model as an environment: what an imagined rollout is
+            wandb=wandb(),  # a copy of metrics.jsonl on Weights & Biases
         )
     )
     for preset in presets:
@@ -51,9 +51,9 @@ def environment(game: str) -> dict:
 def initialization() -> dict:
     return dict(
         path_to_ckpt="",  # initial weights: a run's folder, its agents/EPOCH, FILE.safetensors or FILE.pt; empty: fresh
-        load_denoiser=True,  # which parts to load
-        load_rew_end_model=True,  # the memory and the heads on it
-        load_actor_critic=True,
+        load_denoiser=True,  # whether to load the next-frame predictor
+        load_rew_end_model=True,  # whether to load the memory, its reward and end heads and the harmonizers
+        load_actor_critic=True,  # whether to load policy and value
     )
 
 
@@ -70,12 +70,12 @@ def collection() -> dict:
         epsilon=0.01,  # probability of a uniformly random action
         num_steps_total=100_000,  # environment steps of the run; 100k steps = 400k emulator frames
         steps_per_epoch=100,  # environment steps between updates
-        first_epoch=dict(
+        first_epoch=dict(  # the steps collected before anything learns
             min=5_000,  # fewest environment steps before epoch 1, whose steps come on top
             max=10_000,  # most environment steps before epoch 1
             threshold_rew=10,  # between the two, stop once this many steps have a reward sign other than the commonest
         ),
-        path_to_static_dataset="",  # empty: collect steps; else train on these episodes (README, "Your own data")
+        path_to_static_dataset="",  # empty: collect steps; else train on these episodes (docs/data.md)
     )
 
 
@@ -104,64 +104,64 @@ def checkpointing() -> dict:
 
 def agent() -> dict:
     return dict(
-        compute_dtype="float32",  # or bfloat16; parameters, norms, softmax, scan and sigma arithmetic stay float32
-        denoiser=dict(
+        compute_dtype="float32",  # or bfloat16: parameters, norms, softmax, scan and sigma arithmetic stay float32
+        denoiser=dict(  # the next-frame predictor, a diffusion model
             sigma_data=0.5,  # standard deviation of the frames, in [-1, 1] units
             sigma_offset_noise=0.3,  # standard deviation of the noise shared by all pixels of a channel
-            inner_model=dict(
+            inner_model=dict(  # its U-Net
                 num_steps_conditioning=4,  # L, past frames that the denoiser sees
                 cond_channels=256,  # size of the condition vector
                 depths=(2, 2, 2, 2),  # residual blocks per level
-                channels=(64, 64, 64, 64),  # per level
+                channels=(64, 64, 64, 64),  # channels per level
                 attn_depths=(False, False, False, False),  # attention per level (the two middle blocks always have it)
             ),
         ),
-        recurrent_emb=dict(
+        recurrent_emb=dict(  # the memory: h_t, from the frames and actions so far
             channels=(64, 64, 64, 64),  # image encoder, per level
             down=(True, True, True, True),  # halve the resolution after the level
             cond_channels=128,  # size of the action embedding
-            mamba=dict(
+            mamba=dict(  # its selective state space layers
                 d_model=512,  # D, size of h
-                n_layers=3,
+                n_layers=3,  # Mamba layers, one after the other
                 d_state=16,  # N, state size per channel
                 expand_factor=2,  # E = expand_factor * D
                 d_conv=4,  # width of the causal convolution, steps
-                scan="associative",  # or sequential: how the selective scan runs
+                scan="associative",  # how the selective scan runs: associative or sequential
             ),
         ),
-        actor_critic=dict(
+        actor_critic=dict(  # policy and value: an image encoder and an LSTM
             channels=(32, 32, 64, 64),  # image encoder, per level
             down=(True, True, True, True),  # halve the resolution after the level
-            lstm_dim=512,
+            lstm_dim=512,  # size of the LSTM's state
         ),
     )
 
 
 def world_model() -> dict:
     return dict(
-        training=dict(
+        training=dict(  # the schedule of its updates
             start_after_epochs=0,  # epochs without world-model updates
             steps_first_epoch=10_000,  # updates of epoch 1
-            steps_per_epoch=400,  # updates of every other epoch
+            steps_per_epoch=400,  # updates of each later epoch
             batch_size=32,  # segments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
         ),
-        optimizer=dict(
-            lr=1e-4,
-            weight_decay=1e-2,
-            eps=1e-8,
+        optimizer=dict(  # AdamW
+            lr=1e-4,  # learning rate after the warm-up
+            weight_decay=1e-2,  # decoupled; of weights, not of biases, embeddings and most norms
+            eps=1e-8,  # added to the root of Adam's second moment
             lr_warmup_steps=100,  # updates of linear warm-up from 0
-            max_grad_norm=1.0,  # global norm
+            max_grad_norm=1.0,  # gradients of a larger global norm are scaled down to it
         ),
-        loss=dict(
+        loss=dict(  # reward, end and denoising losses on segments of the replay
             horizon=15,  # a segment has horizon + L steps
             num_autoregressive_steps=1,  # additional targets, denoised after the model's own predictions
             harmony=True,  # learned balance of reward and observation loss (harmonizers)
-            sigma_distribution=dict(
+            sigma_distribution=dict(  # noise levels that the denoiser learns at: ln sigma is normal, then sigma clipped
                 loc=-0.4,  # mean of ln sigma
                 scale=1.2,  # standard deviation of ln sigma
-                sigma_min=2e-3,  # sigma is clipped to this range
-                sigma_max=20.0,
+                sigma_min=2e-3,  # smallest sigma
+                sigma_max=20.0,  # largest sigma
             ),
         ),
     )
@@ -169,26 +169,26 @@ def world_model() -> dict:
 
 def actor_critic() -> dict:
     return dict(
-        training=dict(
+        training=dict(  # the schedule of its updates
             start_after_epochs=0,  # epochs without actor-critic updates
             steps_first_epoch=5_000,  # updates of epoch 1
-            steps_per_epoch=400,  # updates of every other epoch
+            steps_per_epoch=400,  # updates of each later epoch
             batch_size=32,  # imagined environments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
         ),
-        optimizer=dict(
-            lr=1e-4,
-            weight_decay=0.0,
-            eps=1e-8,
+        optimizer=dict(  # AdamW
+            lr=1e-4,  # learning rate after the warm-up
+            weight_decay=0.0,  # decoupled; of weights, not of biases, embeddings and most norms
+            eps=1e-8,  # added to the root of Adam's second moment
             lr_warmup_steps=100,  # updates of linear warm-up from 0
-            max_grad_norm=100.0,  # global norm
+            max_grad_norm=100.0,  # gradients of a larger global norm are scaled down to it
         ),
-        loss=dict(
+        loss=dict(  # REINFORCE with lambda-returns, value regression, entropy bonus
             backup_every=15,  # steps of a rollout
             gamma=0.985,  # discount
             lambda_=0.95,  # lambda of the lambda-returns
-            weight_value_loss=1.0,
-            weight_entropy_loss=0.001,
+            weight_value_loss=1.0,  # factor of the value's squared error
+            weight_entropy_loss=0.001,  # factor of the policy's entropy, in nats
         ),
     )
 
@@ -196,15 +196,15 @@ def actor_critic() -> dict:
 def world_model_env() -> dict:
     return dict(
         horizon=15,  # imagined steps after which an episode is cut off
-        diffusion_sampler=dict(
+        diffusion_sampler=dict(  # how a frame is drawn from noise (EDM, algorithm 2)
             num_steps_denoising=3,  # network calls per frame (order 1)
-            sigma_min=2e-3,
-            sigma_max=5.0,
-            rho=7.0,  # spacing of the Karras schedule
+            sigma_min=2e-3,  # last noise level before 0
+            sigma_max=5.0,  # first noise level
+            rho=7.0,  # spacing of the noise levels (EDM, eq. 5); larger: shorter steps near sigma_min
             order=1,  # 1 Euler, 2 Heun
             s_churn=0.0,  # amount of fresh noise per step
-            s_tmin=0.0,  # fresh noise only between these sigmas
-            s_tmax=1e6,
+            s_tmin=0.0,  # fresh noise only at sigmas of at least this
+            s_tmax=1e6,  # fresh noise only at sigmas of at most this
             s_noise=1.0,  # scale of the fresh noise
         ),
     )
@@ -213,10 +213,10 @@ def world_model_env() -> dict:
 def wandb() -> dict:
     return dict(
         mode="disabled",  # disabled, offline or online
-        project="edeline-jax",
+        project="edeline-jax",  # the project that the run is listed in
         entity="",  # empty: your default
         name="",  # empty: chosen by wandb
-        group="",
+        group="",  # a name for runs that belong together; empty: none
     )
 
 

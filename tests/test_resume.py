@@ -70,7 +70,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 
 
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
-    """The README's example, without an environment and without an agent; the middle one of 5 episodes is kept."""
+    """The example of docs/data.md, without an environment and without an agent. One of 5 episodes is kept."""
     alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}
     output = train_here(tmp_path, RECORDED | alone, pictures=True)
     assert "replay: 51 steps" in output and "held out for tests: 1 episodes, 5 steps" in output

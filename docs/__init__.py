@@ -1,0 +1,1 @@
+"""The manual; `configuration.py` makes one of its pages."""
