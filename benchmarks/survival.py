@@ -1,10 +1,12 @@
 """Kills a small run with SIGKILL again and again, and checks that it recovers.
 
-    python -m benchmarks.survival FOLDER [KILLS]    (41 epochs)
+    python -m benchmarks.survival FOLDER [KILLS]         (41 epochs)
+    python -m benchmarks.survival FOLDER KILLS MINUTES   (one long epoch that is saved so often)
 
 A third of the kills come while a checkpoint is written, a third while a journal file is written, and a third at a
 random moment. Every start must lose at most one epoch, the run must end with its scheduled counts, and every file must
-be readable in the end.
+be readable in the end. In a long epoch all come at random moments, and a start must lose no more than the minutes
+between two saves, with `SLACK` for the updates and the save that were going on.
 """
 
 import json
@@ -31,6 +33,8 @@ COMMAND = (
     "--config.training.num_final_epochs=0",
     "--config.evaluation.every=1000",
 )
+SLACK = 15.0  # seconds
+LONG_EPOCH = 2_400  # updates, some three minutes
 WRITES = {"checkpoint": "checkpoints/*orbax-checkpoint-tmp*", "journal": "replay/.*.partial"}
 
 
@@ -66,6 +70,47 @@ def survive(workdir: Path, kills: int, seed: int, epochs: int = 41) -> list[Kill
     check_counts(workdir, epochs)
     check_files(workdir)
     return history
+
+
+def survive_in_an_epoch(workdir: Path, kills: int, minutes: float, seed: int) -> list[float]:
+    """Kills a run in its first, long epoch, then lets it end.
+
+    Returns:
+      The seconds of training that each kill cost; AssertionError if one cost too much or a count is wrong.
+    """
+    draw = random.Random(seed)
+    flags = [f"--config.checkpointing.save_every_minutes={minutes}", "--config.collection.num_steps_total=80"]
+    flags += [f"--config.world_model.training.steps_first_epoch={LONG_EPOCH}"]
+    command = [*COMMAND, *flags, f"--workdir={workdir}"]
+    costs = []
+    before: list[dict] = []  # the metrics that an earlier start left
+    for number in range(kills + 1):
+        output = workdir.with_suffix(f".{number}.log")
+        with output.open("w") as log:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        if number < kills:
+            while process.poll() is None and "world_model: " not in output.read_text():
+                time.sleep(0.1)
+            time.sleep(draw.uniform(0, 2 * 60 * minutes))
+            assert process.poll() is None, f"the run ended before kill {number}: {output.read_text()}"
+            process.kill()
+        assert process.wait() == (-9 if number < kills else 0), output.read_text()
+        if number > 0:
+            costs.append(_cost(before, output.read_text()))
+            assert costs[-1] <= 60 * minutes + SLACK, costs
+        before = [json.loads(line) for line in _whole_lines(workdir / "metrics.jsonl")]
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert (summary["progress"]["epoch"], summary["world_model_updates"]) == (1, LONG_EPOCH)
+    check_files(workdir)
+    return costs
+
+
+def _cost(before: list[dict], output: str) -> float:
+    """Seconds of training between the update at which a start went on and the last line before the kill."""
+    resumed = re.search(r"resumed in epoch 1, \d+ steps, updates \((\d+), ", output)
+    stood = int(resumed[1]) if resumed else 0
+    kept = [line["wall_time"] for line in before if line["world_model_updates"] <= stood]
+    return before[-1]["wall_time"] - (kept[-1] if kept else 0.0) if before else 0.0
 
 
 def check_counts(workdir: Path, epochs: int) -> None:
@@ -151,6 +196,10 @@ def main() -> None:
     os.environ |= {"JAX_PLATFORMS": "cpu"}
     kills = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     begin = time.monotonic()
+    if len(sys.argv) > 3:
+        costs = survive_in_an_epoch(Path(sys.argv[1]), kills, float(sys.argv[3]), seed=0)
+        print("seconds lost:", ", ".join(f"{cost:.0f}" for cost in costs), f"; in all {time.monotonic() - begin:.0f} s")
+        return
     for kill in survive(Path(sys.argv[1]), kills, seed=0):
         print(kill)
     print(f"{kills} kills survived, all counts right, all files readable, {time.monotonic() - begin:.0f} s")
