@@ -158,14 +158,32 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
         read_weights(tmp_path / "agent.pt")
 
 
-def test_a_few_bytes_cannot_stand_for_many_numbers(tmp_path: Path) -> None:
+def test_a_file_without_names_of_tensors_is_no_agent(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
-    torch.save({"x": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "agent.pt")
-    with pytest.raises(UserError, match="x has more numbers than the file holds"):
-        read_weights(tmp_path / "agent.pt")
     torch.save({1: torch.zeros(1)}, tmp_path / "agent.pt")
-    with pytest.raises(UserError, match="expected a state_dict"):
+    with pytest.raises(UserError, match=r"agent\.pt: not the weights of an agent \(expected a state_dict"):
         read_weights(tmp_path / "agent.pt")
+
+
+def test_the_agent_in_a_training_state_is_read(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
+    tensors = {name: torch.from_numpy(np.array(x)) for name, x in load("agent").items()}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save({"epoch": 3, "agent": tensors, "opt": [1, {}]}, tmp_path / "run" / "checkpoints" / "state.pt")
+    for source in ("run", "run/checkpoints/state.pt"):
+        back = read_weights(tmp_path / source).tensors
+        assert set(back) == set(tensors)
+        for name, tensor in load("agent").items():
+            np.testing.assert_array_equal(back[name], tensor)
+
+
+def test_a_folder_of_agents_says_which_there_are(tmp_path: Path) -> None:
+    for epoch in (100, 50, 9):
+        (tmp_path / "run" / "agents" / str(epoch)).mkdir(parents=True)
+    (tmp_path / "run" / "agents" / "7.tmp").mkdir()
+    agents = tmp_path / "run" / "agents"
+    with pytest.raises(UserError, match=rf"^{agents}: give one of {agents}/9, {agents}/50, {agents}/100$"):
+        read_weights(agents)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
