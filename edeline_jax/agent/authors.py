@@ -106,7 +106,7 @@ def read_config(run: Path, defaults: Mapping[str, Any]) -> Config:
     try:
         return pour(_translated(_read_yaml(path), defaults))
     except (ValueError, RecursionError) as error:  # a ConfigError, too, is a ValueError
-        message = OUR_KEY.sub(lambda match: _counterpart(match[1]), one_line(error))
+        message = OUR_KEY.sub(lambda match: _counterpart(match[1]), str(error))
         raise UserError(f"{path}: {message}; or give --config=configs/FILE.py:SPEC") from error
 
 

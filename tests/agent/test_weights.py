@@ -62,9 +62,13 @@ def empty_params(config: Config) -> Params:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-def changed_config(**initialization: object):
+def initialization(**changes: object) -> dict:
+    return to_dict(config())["initialization"] | changes
+
+
+def changed_config(**changes: object) -> Config:
     values = to_dict(config())
-    values["initialization"] |= initialization
+    values["initialization"] = initialization(**changes)
     values["agent"]["actor_critic"]["lstm_dim"] = 16
     return pour(values)
 
@@ -80,6 +84,17 @@ def test_parts_are_taken_and_the_rest_stays_fresh(tmp_path: Path) -> None:
     for part in ("recurrent_emb", "rew_end_model", "harmony_s1"):
         jax.tree.map(np.testing.assert_array_equal, mixed[part], fresh[part])
     jax.tree.map(np.testing.assert_array_equal, got["actor_critic"], begin["actor_critic"])
+
+
+def test_a_run_of_the_authors_can_be_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its tensors count: its config may be of a game that is not here."""
+    folder = tmp_path / "run" / "checkpoints" / "agent_versions"
+    folder.mkdir(parents=True)
+    (folder / "agent_epoch_00003.pt").touch()
+    monkeypatch.setattr("edeline_jax.agent.weights.read_tensors", lambda path, part: dict(load("agent")))
+    ours = pour(to_dict(config()) | {"initialization": initialization(path_to_ckpt=str(tmp_path / "run"))})
+    got = with_initial_weights(empty_params(ours), ours)
+    jax.tree.map(np.testing.assert_array_equal, got, params())
 
 
 def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
