@@ -19,118 +19,7 @@ from edeline_jax.runtime.errors import UserError
 from tests.golden_data import FOLDER, load
 from tests.in_process import call
 
-# No value is the default of either program. Hydra writes references and expressions as they are here.
-TRAINER = """
-wandb: {mode: offline, project: theirs, entity: them, name: first, group: all, tags: null, notes: null}
-initialization: {path_to_ckpt: /old/agent.pt, load_denoiser: false, load_rew_end_model: false, load_actor_critic: false}
-common: {device: 'cuda:0', seed: 17, resume: false}
-checkpointing: {save_agent_every: 7, num_to_keep: 13}
-collection:
-  path_to_static_dataset: null
-  train:
-    num_envs: 2
-    epsilon: 0.02
-    num_steps_total: 50000
-    first_epoch: {min: 4000, max: 9000, threshold_rew: 11}
-    steps_per_epoch: 200
-  test: {num_envs: 3, num_episodes: 5, epsilon: 0.03, num_final_episodes: 90}
-training: {should: false, num_final_epochs: 40, cache_in_ram: true, model_free: true, compile_wm: true}
-evaluation: {should: true, every: 12}
-world_model_env:
-  _target_: envs.WorldModelEnvConfig
-  horizon: 21
-  num_batches_to_preload: 256
-  diffusion_sampler:
-    _target_: models.diffusion.DiffusionSamplerConfig
-    num_steps_denoising: 2
-    sigma_min: 0.004
-    sigma_max: 6.0
-    rho: 8
-    order: 2
-    s_churn: 0.1
-    s_tmin: 0.2
-    s_tmax: 9.0
-    s_noise: 1.1
-world_model:
-  training:
-    seq_length: ${eval:'${world_model_env.horizon} + ${agent.world_model.denoiser.inner_model.num_steps_conditioning}'}
-    start_after_epochs: 1
-    steps_first_epoch: 9000
-    steps_per_epoch: 300
-    sample_weights: [0.1, 0.1, 0.1, 0.7]
-    batch_size: 16
-    grad_acc_steps: 2
-    lr_warmup_steps: 50
-    max_grad_norm: 2.0
-  optimizer: {lr: 0.0002, weight_decay: 0.03, eps: 1.0e-07}
-denoiser:
-  training: {num_autoregressive_steps: 2}
-  sigma_distribution:
-    _target_: models.diffusion.SigmaDistributionConfig
-    loc: -0.5
-    scale: 1.3
-    sigma_min: 0.003
-    sigma_max: 25
-actor_critic:
-  training:
-    sample_weights: ${world_model.training.sample_weights}
-    batch_size: 24
-    grad_acc_steps: 3
-    start_after_epochs: 4
-    steps_first_epoch: 6000
-    steps_per_epoch: 500
-    lr_warmup_steps: 60
-    max_grad_norm: 50.0
-  actor_critic_loss:
-    _target_: models.actor_critic.ActorCriticLossConfig
-    backup_every: 10
-    gamma: 0.99
-    lambda_: 0.9
-    weight_value_loss: 0.5
-    weight_entropy_loss: 0.002
-  optimizer: {lr: 0.0003, weight_decay: 0.04, eps: 1.0e-06}
-env:
-  train: {id: UpNDownNoFrameskip-v4, done_on_life_loss: false, size: 48, max_episode_steps: 5000}
-  test: {id: '${..train.id}', done_on_life_loss: false, size: '${..train.size}', max_episode_steps: null}
-  keymap: atari/${.train.id}
-agent:
-  _target_: agent.AgentConfig
-  world_model:
-    _target_: models.world_model.WorldModelConfig
-    harmony: false
-    denoiser:
-      _target_: models.diffusion.DenoiserConfig
-      sigma_data: 0.6
-      sigma_offset_noise: 0.2
-      num_autoregressive_steps: ${denoiser.training.num_autoregressive_steps}
-      inner_model:
-        _target_: models.diffusion.InnerModelConfig
-        img_channels: 3
-        num_steps_conditioning: 5
-        mamba_dim: ${agent.world_model.recurrent_embedding_module.mamba_config.d_model}
-        cond_channels: 128
-        depths: [1, 2, 3]
-        channels: [32, 64, 96]
-        attn_depths: [0, 1, 0]
-    recurrent_embedding_module:
-      _target_: models.recurrent_embedding_module.RecurrentEmbeddingConfig
-      img_channels: ${agent.world_model.denoiser.inner_model.img_channels}
-      img_size: ${env.train.size}
-      cond_channels: 64
-      channels: [16, 32]
-      down: [1, 0]
-      mamba_config: {d_state: 8, d_model: 256, n_layers: 2, expand_factor: 3, d_conv: 5}
-    rew_end_model:
-      _target_: models.rew_end_model.RewEndModelConfig
-      mamba_dim: ${agent.world_model.recurrent_embedding_module.mamba_config.d_model}
-  actor_critic:
-    _target_: models.actor_critic.ActorCriticConfig
-    lstm_dim: 128
-    img_channels: ${agent.world_model.denoiser.inner_model.img_channels}
-    img_size: ${env.train.size}
-    channels: [8, 16, 24]
-    down: [0, 1, 1]
-"""
+TRAINER = Path(__file__).parent / "trainer.yaml"
 OURS = {
     "seed": 17,
     "env.id": "up_n_down",
@@ -227,8 +116,8 @@ OURS = {
 
 
 def write_trainer(run: Path, changes: Mapping[str, object]) -> Path:
-    """Writes TRAINER with other values; ... takes a key away. Returns the run's folder."""
-    tree = yaml.safe_load(TRAINER)
+    """Writes trainer.yaml with other values; ... takes a key away. Returns the run's folder."""
+    tree = yaml.safe_load(TRAINER.read_text())
     for key, value in changes.items():
         *groups, name = key.split(".")
         group = functools.reduce(lambda tree, part: tree[part], groups, tree)
