@@ -1,23 +1,25 @@
 """Converts an agent's weights between formats.
 
 Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`; FROM and TO are a run (its folder
-or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`).
+or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`). FROM may
+also be a run of the authors' program, or a `.pt` file in it; its `config/trainer.yaml` says what its networks are.
 """
 
 from collections.abc import Sequence
 
-from edeline_jax.config.files import define_flag
+from edeline_jax.config.files import define_flag, load
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 
-CONFIG = define_flag("Of the networks; a .pt file does not say which they are.")
+CONFIG = define_flag("Of the networks, if FROM does not say which they are.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Converts argv[1] into argv[2]."""
     if len(argv) != 3:
         raise UserError("usage: python -m edeline_jax.convert FROM TO [--config=configs/FILE.py:SPEC]")
+    from edeline_jax.agent import authors
     from edeline_jax.agent.weights import read_weights, write_weights
     from edeline_jax.config import pour
 
@@ -26,6 +28,8 @@ def main(argv: Sequence[str]) -> None:
     weights = read_weights(source)
     if CONFIG.value is not None:
         weights = weights._replace(config=pour(CONFIG.value))
+    elif weights.config is None and (run := authors.run_of(source)):
+        weights = weights._replace(config=authors.read_config(run, load("atari").to_dict()))
     write_weights(target, weights)
     size = sum(x.size for x in weights.tensors.values())
     command_line.say(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")

@@ -1,29 +1,31 @@
-"""Reads and writes an agent's weights in three formats.
+"""Reads and writes an agent's weights in several formats.
 
 | path | format |
 |---|---|
 | a run's folder, or its `agents/EPOCH` | Orbax; the run's `config.json` describes the networks |
 | `FILE.safetensors` | one file, config included; tensors with the reference's names and layouts |
-| `FILE.pt` | the reference's `state_dict`; needs torch, and the config must be given separately |
+| `FILE.pt` | the reference's `state_dict`, or its `state.pt`; needs torch, and the config is not in it |
+| a run of the authors' program | its newest `FILE.pt`; `authors.read_config` reads its config |
 """
 
-import io
 import json
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils.epath import Path
 
+from edeline_jax.agent import authors
 from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
 from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.envs import count_actions
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import absolute, in_bucket, is_special, write_json, writing
+from edeline_jax.runtime.torch_file import read_tensors, tensor_bytes
 from edeline_jax.workdir.folder import RunFolder
 
 FORMAT = {"format": "edeline-agent", "version": "1"}
@@ -42,6 +44,8 @@ def read_weights(path: Path) -> Weights:
         raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
     if is_special(path):
         raise UserError(f"{path}: not a regular file")
+    if path.is_dir() and authors.is_run(path):
+        return read_weights(authors.newest_agent(path))
     try:
         weights = _read(path)
         _refuse_wrong_numbers(weights.tensors)
@@ -64,7 +68,7 @@ def write_weights(path: Path, weights: Weights) -> None:
         raise UserError("--config is missing: the weights do not say of which networks they are")
     params = to_params(weights, weights.config)
     if path.suffix == ".pt":
-        _write(path, _torch_bytes(weights.tensors))
+        _write(path, tensor_bytes(weights.tensors))
     elif path.suffix == ".safetensors":
         from safetensors.numpy import save
 
@@ -106,6 +110,13 @@ def _read(path: Path) -> Weights:
     raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
 
 
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    tensors = read_tensors(path, part="agent")
+    if not tensors:
+        raise ValueError("expected a state_dict: names to tensors")
+    return tensors
+
+
 def _refuse_wrong_numbers(tensors: Mapping[str, np.ndarray]) -> None:
     for name, tensor in tensors.items():
         if tensor.dtype.kind not in "fiu":
@@ -116,6 +127,7 @@ def _refuse_wrong_numbers(tensors: Mapping[str, np.ndarray]) -> None:
 
 
 def _read_run(path: Path) -> Weights:
+    _refuse_folder_of_agents(path)
     parent = RunFolder(path.parent.parent)
     run = parent if path.parent == parent.agents else RunFolder(path)
     config = pour(run.read_config())
@@ -132,6 +144,12 @@ def _read_run(path: Path) -> Weights:
         )
         params = checkpointer.restore(folder, shapes)
     return Weights(to_torch(params, config), config)
+
+
+def _refuse_folder_of_agents(path: Path) -> None:
+    run = RunFolder(path.parent)
+    if path == run.agents and (epochs := run.numbered(path)):
+        raise UserError(f"{path}: give one of {', '.join(str(path / str(epoch)) for epoch in epochs)}")
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -156,33 +174,6 @@ def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:
         crc = zlib.crc32(f"{name}{tensors[name].shape}".encode(), crc)
         crc = zlib.crc32(np.asarray(tensors[name], order="C").tobytes(), crc)
     return str(crc)
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    state_dict = _torch().load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    if not isinstance(state_dict, Mapping) or not all(
-        isinstance(name, str) and hasattr(x, "numpy") for name, x in state_dict.items()
-    ):
-        raise ValueError("expected a state_dict: names to tensors")
-    for name, x in state_dict.items():  # a few bytes can stand for any number of equal numbers
-        if x.numel() * x.element_size() > x.untyped_storage().nbytes():
-            raise ValueError(f"{name} has more numbers than the file holds")
-    return {name: tensor.numpy() for name, tensor in state_dict.items()}
-
-
-def _torch_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
-    torch = _torch()
-    buffer = io.BytesIO()
-    torch.save({name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}, buffer)
-    return buffer.getvalue()
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(".pt files need torch: pip install 'edeline-jax[torch]'") from error
-    return torch
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,7 +2,8 @@
 
 python -m edeline_jax.dataset inspect DATASET            prints the contents in a few lines
 python -m edeline_jax.dataset validate DATASET           reads every episode; exit status 1 if one is damaged or invalid
-python -m edeline_jax.dataset import FOLDER DATASET      reads a folder of .npz, one episode each, ordered by name
+python -m edeline_jax.dataset import FOLDER DATASET      reads a folder of .npz, one episode each, ordered by name, or
+                                                         the replay of a run of the authors' program (dataset/train)
 python -m edeline_jax.dataset export RUN DATASET         writes the steps that a run has collected
 """
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from edeline_jax.dataset.arrays import DatasetError
 from edeline_jax.dataset.episodes import MOST_ACTIONS, DatasetWriter, Episode, check_episode, open_dataset
 from edeline_jax.dataset.journal import Journal, episodes, files
-from edeline_jax.dataset.recording import read_recording
+from edeline_jax.dataset.recording import find_recordings, read_recording
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
@@ -64,9 +65,7 @@ def validate(folder: Path) -> None:
 
 def import_(source: Path, folder: Path) -> None:
     """Copies recordings made by other programs into a dataset."""
-    paths = sorted(source.glob("*.npz"))
-    if not paths:
-        raise DatasetError(f"{source}: no .npz files there")
+    paths = find_recordings(source)
     shape = None
     largest = 0
     steps, other_rewards = 0, 0

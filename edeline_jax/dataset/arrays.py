@@ -43,7 +43,7 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
       DamagedError: its checksum is not `crc32`, or not the one that it holds of itself.
       MisfitError: the arrays do not fit the layout.
     """
-    _refuse_special(path)
+    refuse_special(path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -56,14 +56,27 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
     except Exception as error:  # zipfile and numpy raise a dozen kinds on invalid bytes
         kind = MisfitError if _is_whole(content) else DamagedError
         raise kind(f"{path}: {one_line(error)}") from error
-    if len({len(array) for array in arrays.values()}) > 1:
-        raise MisfitError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
+    _refuse_different_lengths(arrays, path)
     return arrays
+
+
+def fit_arrays(arrays: Mapping[str, np.ndarray], layout: Layout, path: Path) -> dict[str, np.ndarray]:
+    """Converts arrays to those of a layout, as `read_arrays` does with those of a file; `path` is where they are from.
+
+    Raises:
+      MisfitError: the arrays do not fit the layout.
+    """
+    try:
+        fitting = {name: _fit(arrays, name, *expected) for name, expected in layout.items()}
+    except ValueError as error:
+        raise MisfitError(f"{path}: {error}") from error
+    _refuse_different_lengths(fitting, path)
+    return fitting
 
 
 def array_names(path: Path) -> list[str]:
     """Names of the arrays in a file; raises DatasetError if it is not a readable `.npz`."""
-    _refuse_special(path)
+    refuse_special(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -71,9 +84,21 @@ def array_names(path: Path) -> list[str]:
         raise DatasetError(f"{path}: {one_line(error)}") from error
 
 
-def _refuse_special(path: Path) -> None:
+def refuse_special(path: Path) -> None:
+    """Raises DatasetError for pipes, devices and the like."""
     if is_special(path):
         raise DatasetError(f"{path}: not a regular file")
+
+
+def refuse_large(name: str, size: int) -> None:
+    """Raises ValueError if an array or a file of `size` bytes is more than one may have."""
+    if size > MOST_BYTES:
+        raise ValueError(f"{name} takes {size / 1e9:,.1f} GB, a file may hold {MOST_BYTES / 1e9:.1f}; split it")
+
+
+def _refuse_different_lengths(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise MisfitError(f"{path}: arrays of different lengths, {_lengths(arrays)}")
 
 
 def _is_whole(content: bytes) -> bool:
@@ -91,18 +116,33 @@ def _read_member(archive: zipfile.ZipFile, name: str, shape: Shape, dtype: str) 
     with archive.open(f"{name}.npy") as member:
         found, fortran, found_dtype = _read_header(member)
         # before any data is read: a wrong header must not make us allocate the size it claims
-        fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
-        if not fits or not _castable(found_dtype, dtype):
-            raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
+        _refuse_misfit(name, found, found_dtype, shape, dtype)
         size = int(np.prod(found, dtype=object)) * found_dtype.itemsize
-        if None in shape and size > MOST_BYTES:
-            raise ValueError(f"{name} takes {size / 1e9:,.1f} GB, a file may hold {MOST_BYTES / 1e9:.1f}; split it")
+        if None in shape:
+            refuse_large(name, size)
         if size > archive.getinfo(f"{name}.npy").file_size:
             raise ValueError(f"{name} is shorter than its header says")
         data = member.read(size + 1)  # one byte more, so that zipfile reaches the end and compares the checksum
     if len(data) != size:
         raise ValueError(f"{name} holds {len(data)} bytes, its header says {size}")
-    array = np.frombuffer(data, found_dtype).reshape(found, order="F" if fortran else "C")
+    return _converted(name, np.frombuffer(data, found_dtype).reshape(found, order="F" if fortran else "C"), dtype)
+
+
+def _fit(arrays: Mapping[str, np.ndarray], name: str, shape: Shape, dtype: str) -> np.ndarray:
+    if name not in arrays:
+        raise ValueError(f"has no array {name!r}")
+    array = arrays[name]
+    _refuse_misfit(name, array.shape, array.dtype, shape, dtype)
+    return _converted(name, array, dtype)
+
+
+def _refuse_misfit(name: str, found: tuple[int, ...], found_dtype: np.dtype, shape: Shape, dtype: str) -> None:
+    fits = len(found) == len(shape) and all(want in (None, have) for want, have in zip(shape, found, strict=True))
+    if not fits or not _castable(found_dtype, dtype):
+        raise ValueError(f"{name} is {found_dtype} {found}, expected {dtype} {_words(shape)}")
+
+
+def _converted(name: str, array: np.ndarray, dtype: str) -> np.ndarray:
     wanted = np.ascontiguousarray(array).astype(dtype, copy=False)
     if wanted.dtype.kind == "i" and (wanted != array).any():
         raise ValueError(f"{name} has values that do not fit {dtype}")

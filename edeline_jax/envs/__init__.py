@@ -2,7 +2,7 @@
 
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
-from edeline_jax.envs.games import GAMES, find_game, human_normalised_score
+from edeline_jax.envs.games import GAMES, find_game, human_normalised_score, our_name
 from edeline_jax.envs.registry import NO_ENV, check_env, count_actions, env_seed, make_env
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
@@ -20,4 +20,5 @@ __all__ = [
     "find_game",
     "human_normalised_score",
     "make_env",
+    "our_name",
 ]

@@ -44,11 +44,16 @@ GAMES = {
 }
 
 
+def our_name(name: str) -> str:
+    """Our name of a game spelt "MsPacmanNoFrameskip-v4" or "ALE/MsPacman-v5", as elsewhere; others stay as they are."""
+    plain = _plain(name)
+    return plain if plain in GAMES else name
+
+
 def find_game(name: str) -> AtariGame:
     """Looks a game up by our name ("ms_pacman"); an unknown one raises ValueError naming the nearest."""
     if name not in GAMES:
-        plain = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", name)  # as Gymnasium and ALE spell them
-        plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", plain).lower()
+        plain = _plain(name)
         nearest = [plain] if plain in GAMES else difflib.get_close_matches(plain, GAMES)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(sorted(GAMES))}"
         raise ValueError(f"unknown game {name!r}; {hint}")
@@ -59,3 +64,9 @@ def human_normalised_score(game: str, score: float) -> float:
     """0 for the score of random play, 1 for the human's; `game` as in `find_game`."""
     reference = find_game(game)
     return (score - reference.random) / (reference.human - reference.random)
+
+
+def _plain(name: str) -> str:
+    """Without what Gymnasium and ALE put around a game's name, in our spelling."""
+    name = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

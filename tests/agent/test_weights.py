@@ -62,9 +62,13 @@ def empty_params(config: Config) -> Params:
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
-def changed_config(**initialization: object):
+def initialization(**changes: object) -> dict:
+    return to_dict(config())["initialization"] | changes
+
+
+def changed_config(**changes: object) -> Config:
     values = to_dict(config())
-    values["initialization"] |= initialization
+    values["initialization"] = initialization(**changes)
     values["agent"]["actor_critic"]["lstm_dim"] = 16
     return pour(values)
 
@@ -80,6 +84,17 @@ def test_parts_are_taken_and_the_rest_stays_fresh(tmp_path: Path) -> None:
     for part in ("recurrent_emb", "rew_end_model", "harmony_s1"):
         jax.tree.map(np.testing.assert_array_equal, mixed[part], fresh[part])
     jax.tree.map(np.testing.assert_array_equal, got["actor_critic"], begin["actor_critic"])
+
+
+def test_a_run_of_the_authors_can_be_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its tensors count: its config may be of a game that is not here."""
+    folder = tmp_path / "run" / "checkpoints" / "agent_versions"
+    folder.mkdir(parents=True)
+    (folder / "agent_epoch_00003.pt").touch()
+    monkeypatch.setattr("edeline_jax.agent.weights.read_tensors", lambda path, part: dict(load("agent")))
+    ours = pour(to_dict(config()) | {"initialization": initialization(path_to_ckpt=str(tmp_path / "run"))})
+    got = with_initial_weights(empty_params(ours), ours)
+    jax.tree.map(np.testing.assert_array_equal, got, params())
 
 
 def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -158,14 +173,32 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
         read_weights(tmp_path / "agent.pt")
 
 
-def test_a_few_bytes_cannot_stand_for_many_numbers(tmp_path: Path) -> None:
+def test_a_file_without_names_of_tensors_is_no_agent(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
-    torch.save({"x": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "agent.pt")
-    with pytest.raises(UserError, match="x has more numbers than the file holds"):
-        read_weights(tmp_path / "agent.pt")
     torch.save({1: torch.zeros(1)}, tmp_path / "agent.pt")
-    with pytest.raises(UserError, match="expected a state_dict"):
+    with pytest.raises(UserError, match=r"agent\.pt: not the weights of an agent \(expected a state_dict"):
         read_weights(tmp_path / "agent.pt")
+
+
+def test_the_agent_in_a_training_state_is_read(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed: no .pt files")
+    tensors = {name: torch.from_numpy(np.array(x)) for name, x in load("agent").items()}
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save({"epoch": 3, "agent": tensors, "opt": [1, {}]}, tmp_path / "run" / "checkpoints" / "state.pt")
+    for source in ("run", "run/checkpoints/state.pt"):
+        back = read_weights(tmp_path / source).tensors
+        assert set(back) == set(tensors)
+        for name, tensor in load("agent").items():
+            np.testing.assert_array_equal(back[name], tensor)
+
+
+def test_a_folder_of_agents_says_which_there_are(tmp_path: Path) -> None:
+    for epoch in (100, 50, 9):
+        (tmp_path / "run" / "agents" / str(epoch)).mkdir(parents=True)
+    (tmp_path / "run" / "agents" / "7.tmp").mkdir()
+    agents = tmp_path / "run" / "agents"
+    with pytest.raises(UserError, match=rf"^{agents}: give one of {agents}/9, {agents}/50, {agents}/100$"):
+        read_weights(agents)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from configs.atari import get_config
 from edeline_jax.config import pour
-from edeline_jax.envs import GAMES, find_game, human_normalised_score, make_env
+from edeline_jax.envs import GAMES, find_game, human_normalised_score, make_env, our_name
 
 
 def test_there_are_26_games_with_their_own_ids():
@@ -30,6 +30,17 @@ def test_unknown_game_names_the_nearest(typo, meant):
     with pytest.raises(ValueError, match=f"did you mean .*{meant}") as error:
         find_game(typo)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("spelling", ["{}NoFrameskip-v4", "{}Deterministic-v0", "ALE/{}-v5", "{}"])
+def test_every_game_is_known_as_gymnasium_and_ale_spell_it(spelling):
+    for name, game in GAMES.items():
+        assert our_name(spelling.format(game.task_id.removesuffix("-v5"))) == name
+
+
+@pytest.mark.parametrize("name", ["breakout", "none", "MiniGrid-MemoryS7-v0", "Breakout-ram-v4", "Brekout-v5"])
+def test_other_names_stay_as_they_are(name):
+    assert our_name(name) == name
 
 
 def test_unknown_environment_is_refused():

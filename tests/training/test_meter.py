@@ -1,15 +1,12 @@
 """What is shown of a part of an epoch, on a terminal and in a log file."""
 
-import os
-import pty
-import subprocess
+import io
 import sys
 
 import pytest
 
 from edeline_jax.training import meter
-from edeline_jax.training.meter import Meter, losses_of
-from tests.runs import ROOT
+from edeline_jax.training.meter import Meter, losses_of, metered
 
 
 class Clock:
@@ -42,12 +39,18 @@ def test_losses_have_short_names() -> None:
     assert losses_of({"loss_rew": 1.0, "grad_norm": 2.0, "loss_total": 3.0}) == {"rew": 1.0, "total": 3.0}
 
 
-def test_a_terminal_gets_a_bar_with_the_losses() -> None:
-    code = "from edeline_jax.training.meter import metered\n"
-    code += "with metered('collect', 8, 'step', print, True) as meter:\n    meter.to(4, {'rew': 0.5})\n"
-    code += "    meter._bar.refresh()"
-    main, side = pty.openpty()
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=side, timeout=60, check=True)
-    shown = os.read(main, 10_000).decode()
-    os.close(side)
-    assert "collect:  50%" in shown and "4/8" in shown and "rew=0.5" in shown, shown
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_with_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    said: list[str] = []
+    with metered("collect", 8, "step", said.append, is_main=True) as shown:
+        shown.to(3, {"rew": 0.25})
+        shown.add(1, {"rew": 0.5})
+        shown._bar.refresh()  # which tqdm does by itself after a tenth of a second
+        last = sys.stderr.getvalue().rpartition("\r")[2]
+    assert last.startswith("collect:  50%|") and "| 4/8 [" in last and last.endswith(", rew=0.5]"), last
+    assert said == []
