@@ -20,6 +20,21 @@ def test_every_package_is_installed() -> None:
     assert sorted(listed) == sorted([*(".".join(folder.parts) for folder in folders), "edeline_jax.configs"])
 
 
+def test_every_data_file_is_installed() -> None:
+    package_data = PROJECT["tool"]["setuptools"]["package-data"]
+    listed = {file for name, globs in package_data.items() for glob in globs for file in folder_of(name).glob(glob)}
+    kept = {path for path in (ROOT / "edeline_jax").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert listed == {path for path in kept if path.suffix != ".py"}
+
+
+def folder_of(package: str) -> Path:
+    return ROOT.joinpath(*package.split("."))
+
+
+def test_no_module_is_hidden_by_a_package_of_its_name() -> None:
+    assert [path for path in (ROOT / "edeline_jax").rglob("*.py") if path.with_suffix("").is_dir()] == []
+
+
 def test_a_source_distribution_has_everything() -> None:
     """Every folder and page of the repository: its tests read them."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from edeline_jax.report.grid import summarize, table, to_json
+from edeline_jax.report.grid import summarize, to_json
 from edeline_jax.report.runs import find_runs, without_repetitions
+from edeline_jax.report.table import table
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError, printable
 from edeline_jax.runtime.files import to_path, write_json

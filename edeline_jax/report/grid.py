@@ -1,17 +1,22 @@
-"""Summarises many runs in one table: scores per game over seeds, and scores over all games.
+"""Summarises many runs: scores per game, over games, and of the published systems over the same games.
 
-Over games: mean and median of the games' mean human-normalised scores, and the interquartile mean, which is the mean
-over all runs of all games without the lowest and the highest quarter (Agarwal et al., *Deep Reinforcement Learning at
-the Edge of the Statistical Precipice*, NeurIPS 2021). Only finished runs count.
+Only finished runs count.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edeline_jax.envs.games import GAMES, human_normalised_score
+from edeline_jax.envs import GAMES, human_normalised_score
+from edeline_jax.report import statistics
+from edeline_jax.report.published import diamond_runs, published_aggregates, published_scores
 from edeline_jax.report.runs import RunRecord
+from edeline_jax.report.statistics import Aggregates, Estimate, Scores
+
+THRESHOLDS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # human-normalised scores of the performance profile
+NOT_SYSTEMS = ("Random", "Human")
+OVER_RUNS = ("interquartile_mean", "optimality_gap")
 
 
 class GameScores(NamedTuple):
@@ -21,7 +26,9 @@ class GameScores(NamedTuple):
     num_runs: int
     mean: float | None  # of the runs' mean returns
     std: float | None  # sample standard deviation over them
+    standard_error: float | None  # of the mean
     human_normalised: float | None  # mean
+    published: dict[str, float]  # system -> mean return
 
 
 class Overall(NamedTuple):
@@ -29,9 +36,13 @@ class Overall(NamedTuple):
 
     num_games: int
     num_runs: int
-    mean: float
-    median: float
-    interquartile_mean: float
+    env_steps: tuple[int, int]  # of the shortest and the longest run
+    runs_once: list[str]  # games with a single finished run: because of them there are no intervals
+    scores: Estimate[Aggregates]
+    thresholds: tuple[float, ...]
+    profile: Estimate[list[float]]  # share of runs above each of the thresholds
+    better_than_diamond: Estimate[float]  # probability that a run is better than one of DIAMOND's in the same game
+    published: dict[str, Estimate[Aggregates]]  # systems, over the same games
 
 
 class Grid(NamedTuple):
@@ -45,38 +56,13 @@ class Grid(NamedTuple):
 def summarize(runs: list[RunRecord]) -> Grid:
     """Computes the scores per game and over games."""
     games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
-    return Grid(games, _overall(runs), [run for run in runs if not run.finished])
+    counted = [run for run in runs if run.finished and run.score is not None and run.game in GAMES]
+    return Grid(games, _overall(counted) if counted else None, [run for run in runs if not run.finished])
 
 
-def interquartile_mean(scores: Iterable[float]) -> float:
-    """The mean without the lowest and the highest quarter, each rounded down to whole runs."""
-    ordered = np.sort(np.fromiter(scores, np.float64))
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def table(grid: Grid) -> str:
-    """The scores as a text table."""
-    head = f"{'game':<16} {'finished':>8} {'return':>10} {'std':>9} {'human-normalised':>17}"
-    lines = [head, *(_line(game, scores) for game, scores in grid.games.items())]
-    if grid.overall is not None:
-        o = grid.overall
-        lines.append(
-            f"human-normalised over {o.num_games} of {len(GAMES)} games, {o.num_runs} runs: "
-            f"mean {o.mean:.3f}, median {o.median:.3f}, interquartile mean {o.interquartile_mean:.3f}"
-        )
-    if grid.unfinished:
-        lines += ["not finished:", *(f"  {_standing(run)}" for run in grid.unfinished)]
-    return "\n".join(lines)
-
-
-def to_json(grid: Grid) -> dict[str, Any]:
-    """The scores as nested dicts."""
-    return {
-        "games": {game: scores._asdict() for game, scores in grid.games.items()},
-        "overall": None if grid.overall is None else grid.overall._asdict(),
-        "unfinished": [run._asdict() | {"folder": str(run.folder)} for run in grid.unfinished],
-    }
+def to_json(grid: Grid) -> Any:
+    """The scores as nested dicts and lists."""
+    return _tree(grid)
 
 
 def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
@@ -84,32 +70,69 @@ def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
     scores = [run.score for run in runs if run.finished and run.score is not None]
     mean = float(np.mean(scores)) if scores else None
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    error = std / len(scores) ** 0.5 if std is not None else None
     normalised = human_normalised_score(game, mean) if mean is not None and game in GAMES else None
-    return GameScores(sum(run.finished for run in runs), len(runs), mean, std, normalised)
+    finished = sum(run.finished for run in runs)
+    return GameScores(finished, len(runs), mean, std, error, normalised, published_scores(game))
 
 
-def _overall(runs: list[RunRecord]) -> Overall | None:
-    by_game: dict[str, list[float]] = {}
+def _overall(runs: list[RunRecord]) -> Overall:
+    """Of finished runs of Atari games, at least one."""
+    returns: dict[str, list[float]] = {}
     for run in runs:
-        if run.finished and run.score is not None and run.game in GAMES:
-            by_game.setdefault(run.game, []).append(human_normalised_score(run.game, run.score))
-    if not by_game:
-        return None
-    every = [score for scores in by_game.values() for score in scores]
-    means = [np.mean(scores) for scores in by_game.values()]
-    mean, median = float(np.mean(means)), float(np.median(means))
-    return Overall(len(by_game), len(every), mean, median, interquartile_mean(every))
+        returns.setdefault(run.game, []).append(run.score)
+    scores, diamond = _normalised(returns), _normalised({game: diamond_runs()[game] for game in returns})
+    steps = [run.env_steps for run in runs]
+    return Overall(
+        num_games=len(returns),
+        num_runs=len(runs),
+        env_steps=(min(steps), max(steps)),
+        runs_once=[game for game, of_game in returns.items() if len(of_game) == 1],
+        scores=_aggregates(scores),
+        thresholds=THRESHOLDS,
+        profile=_plain(statistics.estimate(lambda x: statistics.performance_profile(x, THRESHOLDS), scores)),
+        better_than_diamond=_plain(statistics.estimate(statistics.probability_of_improvement, scores, diamond)),
+        published=_published(list(returns)) | {"DIAMOND": _aggregates(diamond)},
+    )
 
 
-def _line(game: str, scores: GameScores) -> str:
-    def figure(value: float | None, digits: int) -> str:
-        return "-" if value is None else f"{value:,.{digits}f}"
+def _published(games: list[str]) -> dict[str, Estimate[Aggregates]]:
+    """What is known of every system over these games.
 
-    columns = (figure(scores.mean, 2), figure(scores.std, 2), figure(scores.human_normalised, 3))
-    finished = f"{scores.num_finished}/{scores.num_runs}"
-    return f"{game:<16} {finished:>8} {columns[0]:>10} {columns[1]:>9} {columns[2]:>17}"
+    Of most only the games' means are published, and over all 26 games what depends on the runs.
+    """
+    known: dict[str, Estimate[Aggregates]] = {}
+    for system, printed in published_aggregates().items():
+        returns = {game: [published_scores(game).get(system)] for game in games}
+        if [None] in returns.values():
+            figures = dict.fromkeys(Aggregates._fields)
+        else:
+            figures = _aggregates(_normalised(returns)).value._asdict()
+        figures |= {name: printed.get(name) if len(games) == len(GAMES) else None for name in OVER_RUNS}
+        known[system] = Estimate(Aggregates(**figures), None, None)
+    return known
 
 
-def _standing(run: RunRecord) -> str:
-    test = "" if run.score is None else f", last test {run.score:.2f}"
-    return f"{run.game} seed {run.seed}: epoch {run.epoch:,}, {run.env_steps:,} steps{test} ({run.folder})"
+def _normalised(returns: dict[str, Sequence[float]]) -> Scores:
+    return [np.array([human_normalised_score(game, score) for score in of_game]) for game, of_game in returns.items()]
+
+
+def _aggregates(scores: Scores) -> Estimate[Aggregates]:
+    figures = statistics.estimate(statistics.aggregates, scores)
+    return Estimate(*(None if row is None else Aggregates(*row.tolist()) for row in figures))
+
+
+def _plain(figures: Estimate[np.ndarray]) -> Estimate:
+    """Floats and lists of them instead of arrays."""
+    return Estimate(*(None if figure is None else figure.tolist() for figure in figures))
+
+
+def _tree(value: Any) -> Any:
+    """Named tuples as dicts, and what JSON does not know as text."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _tree(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tree(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
