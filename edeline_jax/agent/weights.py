@@ -52,6 +52,24 @@ def read_weights(path: Path) -> Weights:
         raise UserError(f"{path}: not the weights of an agent ({one_line(error)})") from error
 
 
+def read_agent(path: Path, config: Config | None = None) -> Weights:
+    """`read_weights`, and in any case a config: `config` if it is given, else that of the format.
+
+    Raises:
+      UserError: there is neither.
+    """
+    weights = read_weights(path)
+    config = config or weights.config
+    if config is None:
+        raise UserError(f"{path} does not say of which networks it is: --config is missing (in Python, config=)")
+    return weights._replace(config=config)
+
+
+def checksum(weights: Weights) -> str:
+    """A number that differs for other tensors or another config."""
+    return _crc32(weights.tensors, json.dumps(to_dict(weights.config)))
+
+
 def write_weights(path: Path, weights: Weights) -> None:
     """Writes the format given by the path's suffix; a path without one becomes a run folder with only the agent.
 
