@@ -89,20 +89,19 @@ def plays(weights: Weights, epsilon: float, number: int, seed: int) -> list[Play
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.6])
 def test_the_agent_plays_as_in_the_tests_of_its_run(file: Path, epsilon: float) -> None:
-    values = get_config()
+    values, plan = get_config(), Plan(num_games=30, num_envs=4, seed=3)
     values.evaluation.epsilon = epsilon
-    card, _ = take(file, config=pour(values))
+    card, _ = take(file, config=pour(values), plan=plan)
     weights = read_weights(to_path(str(file)))._replace(config=pour(values))
-    games = [
-        dict(game for play in plays(weights, epsilon, number, PLAN.seed) for game in play.games) for number in range(3)
-    ]
+    games = [dict(game for play in plays(weights, epsilon, number, 3) for game in play.games) for number in range(8)]
     assert [Game(*pair) for pair in zip(card["agent"]["returns"], card["agent"]["lengths"], strict=True)] == [
-        games[number // 4][number % 4] for number in range(10)
+        games[number // 4][number % 4] for number in range(30)
     ]
     assert card["agent"]["returns"] != card["random"]["returns"]
-    again, _ = take(file, file.parent / "again", config=pour(values))
+    again, _ = take(file, file.parent / "again", config=pour(values), plan=plan)
     assert again == card
-    assert take(file, plan=PLAN._replace(seed=4))[0]["agent"]["returns"] != card["agent"]["returns"]
+    other, _ = take(file, config=pour(values), plan=plan._replace(seed=4))
+    assert other["agent"]["returns"] != card["agent"]["returns"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.config.schema import EnvConfig
-from edeline_jax.envs import VectorEnv, make_env
+from edeline_jax.envs import Transition, VectorEnv, make_env
 from edeline_jax.evaluation.actors import RandomActor
 from edeline_jax.evaluation.round_log import RoundLog
 from edeline_jax.evaluation.rounds import Plan, Rounds, play_round
@@ -19,6 +19,15 @@ from tests.envs.emulator import Emulator
 from tests.evaluation.scripts import Script, always
 
 KEY = {"agent": "1", "seed": 0, "num_envs": 3}
+
+
+class Changing(Clock):
+    """The later games of an environment have rewards that are 100 higher."""
+
+    def step(self, actions: np.ndarray) -> Transition:
+        later = np.float32(100) * (self._game > 0)
+        transition = super().step(actions)
+        return transition._replace(reward=transition.reward + later)
 
 
 def log(folder: Path, key: dict = KEY) -> RoundLog:
@@ -65,7 +74,7 @@ def test_every_environment_plays_one_game_in_a_round(tmp_path: Path) -> None:
     environments: list[Clock] = []
 
     def make(seed: int) -> Clock:
-        environments.append(Clock([2, 20, 3]))
+        environments.append(Changing([2, 20, 3]))
         return environments[-1]
 
     games = play(tmp_path, make, Plan(num_games=7, num_envs=3, seed=0))
