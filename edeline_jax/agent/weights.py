@@ -7,6 +7,7 @@
 | `FILE.pt` | the reference's `state_dict`; needs torch, and the config must be given separately |
 """
 
+import contextlib
 import io
 import json
 import zlib
@@ -141,14 +142,13 @@ def _read_run(path: Path) -> Weights:
         path = run.newest_agent
         if path is None:
             raise UserError(f"{run.agents}: no agent was saved yet")
-    with ocp.StandardCheckpointer() as checkpointer:
+    with contextlib.closing(ocp.StandardCheckpointHandler()) as handler:  # a checkpointer would miss the run's metadata
         folder = absolute(path / "default")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-            checkpointer.metadata(folder).item_metadata.tree,
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), handler.metadata(folder).tree
         )
-        params = checkpointer.restore(folder, shapes)
+        params = handler.restore(folder, args=ocp.args.StandardRestore(shapes))
     return Weights(to_torch(params, config), config)
 
 

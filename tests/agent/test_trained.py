@@ -205,11 +205,13 @@ def test_other_contexts_are_refused(change: Callable, words: str) -> None:
         dreamer(show_everything).imagine(*change(frames, actions))
 
 
-def test_a_run_its_epoch_and_a_file_are_the_same_agent(tmp_path: Path) -> None:
+def test_a_run_its_epoch_and_a_file_are_the_same_agent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And none of them comes with a warning of a library."""
     with tarfile.open(EARLIER / "run.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     (epoch,) = sorted((tmp_path / "run" / "agents").iterdir())[-1:]
     loaded = [edeline_jax.load(path, seed=2) for path in (tmp_path / "run", str(epoch), FILE)]
+    assert caplog.text == ""
     frames = noise(3, N)
     actions = [[player.act(row).tolist() for row in frames] for player in loaded]
     assert actions[0] == actions[1] == actions[2]
