@@ -34,7 +34,7 @@ COMMAND = (
     "--config.evaluation.every=1000",
 )
 SLACK = 15.0  # seconds
-LONG_EPOCH = 2_400  # updates, some three minutes
+LONG_EPOCH = 3_600  # updates, three to four minutes
 WRITES = {"checkpoint": "checkpoints/*orbax-checkpoint-tmp*", "journal": "replay/.*.partial"}
 
 

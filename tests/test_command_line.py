@@ -1,6 +1,7 @@
 """What a user types and sends: files that are no configs, odd names, closed outputs, signals."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
+from edeline_jax.runtime.command_line import say
 from edeline_jax.runtime.files import to_path
 from edeline_jax.runtime.interruption import SECONDS_APART
 from tests.runs import (
@@ -87,6 +90,17 @@ def test_every_program_is_a_command_too(name: str) -> None:
     result = subprocess.run([path, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stdout == module(f"edeline_jax.{name}", "--help").stdout
+
+
+def test_a_line_does_not_cut_through_a_bar(capsys: pytest.CaptureFixture) -> None:
+    """The bar is wiped, the line printed, and the bar drawn again."""
+    with tqdm(total=4, desc="collect", file=sys.stderr) as bar:
+        capsys.readouterr()
+        say("epoch 1: 80 steps")
+        out, err = capsys.readouterr()
+        assert out == "epoch 1: 80 steps\n"
+        assert re.fullmatch(r"\r +\r\rcollect: +0%.*", err), err
+        assert bar.n == 0
 
 
 def test_the_package_lists_its_programs() -> None:

@@ -19,9 +19,9 @@ class PlayedGames(NamedTuple):
 
 
 def play_games(
-    player: Player, params: Params, num_games: int, num_steps_replay: int, between: Callable[[], None]
+    player: Player, params: Params, num_games: int, num_steps_replay: int, between: Callable[[int], None]
 ) -> PlayedGames:
-    """Plays `num_games` new games; `between` is called before every step and may raise to stop.
+    """Plays `num_games` new games; `between` is called before every step with the number played, and may raise to stop.
 
     Each environment gets a fixed number of games in advance, so that short games are not over-represented.
     """
@@ -30,7 +30,7 @@ def play_games(
     games, plays = [], []
     player.reset()
     while left.any():
-        between()
+        between(len(games))
         play = player.step(params)
         if len(plays) < num_steps_replay:
             plays.append(play)

@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
 class Tester(Protocol):
     """Tests an agent and its world model."""
 
-    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[], None]) -> Evaluation:
+    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[int], None]) -> Evaluation:
         """Tests `params`, which are on one device, on `num_games` games if there is a game; see `play_games`."""
 
 
@@ -46,7 +46,7 @@ class GameTester:
         self._key = key
         self._env: VectorEnv | None = None
 
-    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[], None]) -> Evaluation:
+    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[int], None]) -> Evaluation:
         """See `Tester`."""
         c = self._config.evaluation
         if self._env is None:
@@ -70,7 +70,7 @@ class RecordedTester:
         self._key = key
         self._replay = local(load_replay(episodes, make_mesh(jax.local_devices()[:1])))
 
-    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[], None]) -> Evaluation:
+    def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[int], None]) -> Evaluation:
         """See `Tester`; no games are played."""
         key = jax.random.fold_in(self._key, progress.epoch)
         return Evaluation([], self._replay, _losses(params, self._replay, key, self._agent, self._config))

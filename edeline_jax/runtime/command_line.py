@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import app, flags
 from absl import logging as absl_logging
+from tqdm import tqdm
 
 from edeline_jax.runtime.errors import UserError, printable, refusal
 
@@ -57,9 +58,10 @@ def run(
 
 
 def say(text: str) -> None:
-    """Prints lines; goes on in silence once nobody reads them any more, as behind `| head -1`."""
+    """Prints lines, above a progress bar; goes on in silence once nobody reads them any more, as behind `| head -1`."""
     try:
-        print("\n".join(printable(line) for line in text.splitlines()), flush=True)
+        tqdm.write("\n".join(printable(line) for line in text.splitlines()))
+        sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from edeline_jax.acting.collection import Collector
 from edeline_jax.acting.recorded import hold_out, open_static_dataset
@@ -23,6 +23,7 @@ from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
 from edeline_jax.runtime.stopwatch import Stopwatch
+from edeline_jax.training.meter import Meter, losses_of, metered
 from edeline_jax.training.model_free import ModelFreeProgram
 from edeline_jax.training.narration import epoch_line, introduction, resumption, seconds_left, sizes, test_line
 from edeline_jax.training.start import start
@@ -185,13 +186,13 @@ class Run:
             self.progress = self.progress.count_stock(self.config, keeper.minority_rewards)
             return self.progress.collection_target(self.config)
 
-        with self._bar("collect", target() - begin, "step") as bar:
+        with self._metered("collect", target() - begin, "step") as meter:
             while (left := target() - self.progress.env_steps) > 0:
                 self._breathe()
                 self.replay, finished = self._collector.collect(params, self.replay, min(left, c.steps_per_epoch))
                 games += finished
                 self._advance(replay_step=keeper.step, env_steps=keeper.step * self.config.env.num_envs)
-                bar.update(self.progress.env_steps - begin - bar.n)
+                meter.to(self.progress.env_steps - begin)
                 self._save_if_overdue()
         self._advance(epoch_has_collected=True)
         self._write_games(games)
@@ -203,13 +204,13 @@ class Run:
             return
         self._breathe()
         games: list[Game] = []
-        with self._bar(network, left, "update") as bar:
+        with self._metered(network, left, "update") as meter:
             if self._profiles and program.pace.num_dispatches == 0:
-                games += self._update(network, 1, bar)  # the first one is slower
+                games += self._update(network, 1, meter)  # the first one is slower
                 with jax.profiler.trace(str(self.folder.profile(network))):
-                    games += self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), bar)
+                    games += self._update(network, min(PROFILED_UPDATES, self._updates_left(network)), meter)
                 self.say(f"profile of the {network} update in {self.folder.profile(network)}")
-            games += self._update(network, self._updates_left(network), bar)
+            games += self._update(network, self._updates_left(network), meter)
         if program.env_steps_per_update:
             self._write_games(games)
 
@@ -224,7 +225,7 @@ class Run:
     def _updates_left(self, network: str) -> int:
         return getattr(self.progress, f"{network}_target") - int(getattr(self.state, network).updates)
 
-    def _update(self, network: str, num_updates: int, bar: tqdm) -> list[Game]:
+    def _update(self, network: str, num_updates: int, meter: Meter) -> list[Game]:
         """Runs updates of a network; returns the games that ended in real environments meanwhile."""
         program = self.programs[network]
         games = []
@@ -232,8 +233,8 @@ class Run:
             self.state = dispatch.state
             games += dispatch.games
             self._watch.add(network, dispatch.seconds)
-            bar.update(dispatch.num_updates)
             scalars = summarize_updates(dispatch.metrics)
+            meter.add(dispatch.num_updates, losses_of(scalars))
             self._refuse_not_finite(network, scalars)
             if program.pace.num_dispatches == 2:  # the first one is slower
                 self.say(f"{network}: {program.pace.seconds_per_update * 1e3:.1f} ms per update")
@@ -254,8 +255,14 @@ class Run:
             self.say("compiling the test ...")
         self._has_tested = True
         # processes do not test in lockstep, so only a single-process run can stop in the middle of a test
-        between = self._breathe if jax.process_count() == 1 else lambda: None
-        result = self._tester.test(local(self.state.params), self.progress, num_games, between)
+        breathe = self._breathe if jax.process_count() == 1 else lambda: None
+        with self._metered("test", num_games, "game") as meter:
+
+            def between(played: int) -> None:
+                breathe()
+                meter.to(played)
+
+            result = self._tester.test(local(self.state.params), self.progress, num_games, between)
         statistics = summarize_games(result.games)
         self._write("test", statistics)
         self._write("test_world_model", result.losses)
@@ -282,11 +289,8 @@ class Run:
         rows = cluster.gather_rows(np.array(list(games)).reshape(-1, len(Game._fields)))
         self._write("collect", summarize_games([Game(*row) for row in rows.tolist()]))
 
-    def _bar(self, description: str, total: int, unit: str) -> tqdm:
-        hidden = None if cluster.is_main() else True  # None: tqdm hides the bar unless the output is a terminal
-        return tqdm(
-            total=total, desc=f"epoch {self.progress.epoch} {description}", unit=unit, leave=False, disable=hidden
-        )
+    def _metered(self, description: str, total: int, unit: str) -> AbstractContextManager[Meter]:
+        return metered(f"epoch {self.progress.epoch} {description}", total, unit, self.say, cluster.is_main())
 
     def _refuse_not_finite(self, network: str, scalars: dict[str, float]) -> None:
         bad = not_finite(scalars)

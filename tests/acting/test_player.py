@@ -184,7 +184,7 @@ def test_the_policy_is_sampled_and_not_taken_greedily(params: dict) -> None:
 def test_short_games_are_not_preferred(params: dict) -> None:
     player = Player(Clock([2, 20, 3]), AGENT.actor_critic, 0.0, jax.random.key(4))
     calls = iter(range(60))
-    result = play_games(player, params, num_games=7, num_steps_replay=10, between=lambda: next(calls))
+    result = play_games(player, params, num_games=7, num_steps_replay=10, between=lambda played: next(calls))
     assert next(calls) == 40  # two games of 20 steps
     assert sorted(game.length for game in result.games) == [2, 2, 2, 3, 3, 20, 20]
     rows = np.asarray(result.replay.episodes)[0, : int(result.replay.num_episodes[0])]
