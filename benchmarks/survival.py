@@ -1,6 +1,6 @@
 """Kills a small run with SIGKILL again and again, and checks that it recovers.
 
-    python -m benchmarks.survival FOLDER [KILLS]         (41 epochs)
+    python -m benchmarks.survival FOLDER [KILLS]         (two epochs a kill)
     python -m benchmarks.survival FOLDER KILLS MINUTES   (one long epoch that is saved so often)
 
 A third of the kills come while a checkpoint is written, a third while a journal file is written, and a third at a
@@ -200,7 +200,7 @@ def main() -> None:
         costs = survive_in_an_epoch(Path(sys.argv[1]), kills, float(sys.argv[3]), seed=0)
         print("seconds lost:", ", ".join(f"{cost:.0f}" for cost in costs), f"; in all {time.monotonic() - begin:.0f} s")
         return
-    for kill in survive(Path(sys.argv[1]), kills, seed=0):
+    for kill in survive(Path(sys.argv[1]), kills, seed=0, epochs=2 * kills + 1):
         print(kill)
     print(f"{kills} kills survived, all counts right, all files readable, {time.monotonic() - begin:.0f} s")
 

@@ -1,3 +1,15 @@
 """EDELINE in JAX: a diffusion world model with a Mamba memory, and an actor-critic that learns inside it."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edeline_jax.agent.trained import TrainedAgent
+
 __version__ = "0.1.0"
+
+
+def load(*arguments: Any, **options: Any) -> "TrainedAgent":
+    """Reads a trained agent; see `edeline_jax.agent.trained.load`."""
+    from edeline_jax.agent import trained  # here, so that `import edeline_jax` loads nothing
+
+    return trained.load(*arguments, **options)

@@ -7,7 +7,7 @@ also be a run of the authors' program, or a `.pt` file in it; its `config/traine
 
 from collections.abc import Sequence
 
-from edeline_jax.config.files import define_flag, load
+from edeline_jax.config.files import define_flag
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
@@ -19,17 +19,12 @@ def main(argv: Sequence[str]) -> None:
     """Converts argv[1] into argv[2]."""
     if len(argv) != 3:
         raise UserError("usage: python -m edeline_jax.convert FROM TO [--config=configs/FILE.py:SPEC]")
-    from edeline_jax.agent import authors
-    from edeline_jax.agent.weights import read_weights, write_weights
+    from edeline_jax.agent.weights import read_agent, write_weights
     from edeline_jax.config import pour
 
     source = to_path(argv[1])
     target = to_path(argv[2])
-    weights = read_weights(source)
-    if CONFIG.value is not None:
-        weights = weights._replace(config=pour(CONFIG.value))
-    elif weights.config is None and (run := authors.run_of(source)):
-        weights = weights._replace(config=authors.read_config(run, load("atari").to_dict()))
+    weights = read_agent(source, None if CONFIG.value is None else pour(CONFIG.value))
     write_weights(target, weights)
     size = sum(x.size for x in weights.tensors.values())
     command_line.say(f"{source} -> {target}: {len(weights.tensors)} tensors, {size:,} numbers")

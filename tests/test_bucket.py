@@ -9,6 +9,8 @@ import pytest
 
 from edeline_jax.convert import main as convert
 from edeline_jax.dataset.__main__ import main as dataset
+from edeline_jax.evaluation.exam import evaluate
+from edeline_jax.evaluation.rounds import Plan
 from edeline_jax.runtime import files
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import Lines, to_path
@@ -51,6 +53,11 @@ def test_what_a_run_left_can_be_read_from_the_bucket(
     assert report.returncode == 0 and "catch                 1/1" in report.stdout, report.stderr
     call(convert, FOLDER, tmp_path / "agent.safetensors")
     assert (tmp_path / "agent.safetensors").stat().st_size > 10_000
+    card = evaluate(to_path(FOLDER), None, Plan(3, 2, 0), "", "", lambda: None, print)
+    names = {name.rpartition("/")[2] for name in store.names("games/run/evaluation/")}
+    assert names >= {"epoch-4-seed-0.json", "epoch-4-seed-0.rounds.jsonl", *card["films"]["best"]["files"]}
+    again = evaluate(to_path(FOLDER), None, Plan(3, 2, 0), "", "gs://bucket/again", lambda: None, print)
+    assert again == card and len(store.objects["games/run/evaluation/epoch-4-seed-0.rounds.jsonl"].data.split()) > 4
     call(dataset, "export", FOLDER, "gs://bucket/data")
     assert "160 steps" in capsys.readouterr().out
     call(dataset, "validate", "gs://bucket/data")

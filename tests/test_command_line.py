@@ -84,7 +84,7 @@ def test_a_warning_of_a_library_is_one_line() -> None:
     assert result.stdout == "3\n"
 
 
-@pytest.mark.parametrize("name", ["train", "report", "convert", "dataset"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "report", "convert", "dataset"])
 def test_every_program_is_a_command_too(name: str) -> None:
     path = Path(sys.executable).parent / f"edeline-{name}"
     result = subprocess.run([path, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
@@ -106,7 +106,7 @@ def test_a_line_does_not_cut_through_a_bar(capsys: pytest.CaptureFixture) -> Non
 def test_the_package_lists_its_programs() -> None:
     result = module("edeline_jax")
     assert result.returncode == 0
-    for name in ("train", "report", "convert", "dataset"):
+    for name in ("train", "evaluate", "report", "convert", "dataset"):
         assert f"python -m edeline_jax.{name} " in result.stdout
 
 

@@ -16,7 +16,7 @@ FLOORS = (  # from the ground up; rooms of one floor do not know each other
     ("learning",),
     ("evaluation",),
     ("training",),
-    ("train", "convert", "__main__"),
+    ("train", "evaluate", "convert", "__main__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -3,17 +3,14 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, Scoreboard
+from edeline_jax.actor_critic.choice import choose
 from edeline_jax.actor_critic.network import ActorCritic
-from edeline_jax.actor_critic.rollout import act
 from edeline_jax.envs.vector import Transition, VectorEnv
-from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
-from edeline_jax.replay.frame import to_float
 
 
 class Play(NamedTuple):
@@ -52,7 +49,7 @@ class Player:
         """Plays one step in all environments with the given actor-critic parameters."""
         key = jax.random.fold_in(self._key, self._steps)
         self._steps += 1
-        actions, self._lstm = _choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
+        actions, self._lstm = choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
         frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
         transition = self.env.step(actions)
         self._frames = transition.obs
@@ -71,22 +68,3 @@ def stack(plays: list[Play]) -> Chunk:
         truncations=np.stack([p.transition.truncation for p in plays], 1),
         starts=np.stack([p.starts for p in plays], 1),
     )
-
-
-@jax.jit(static_argnums=1)
-def _choose(
-    params: Params,
-    network: ActorCritic,
-    frames: jax.Array,
-    lstm: LSTMState,
-    fresh: jax.Array,
-    key: jax.Array,
-    epsilon: jax.Array,
-) -> tuple[jax.Array, LSTMState]:
-    sample_key, explore_key, uniform_key = jax.random.split(key, 3)
-    lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
-    gumbel = jax.random.gumbel(sample_key, (len(frames), network.num_actions))
-    _, _, lstm, sampled = act(params, network, to_float(frames), lstm, gumbel)
-    uniform = jax.random.randint(uniform_key, sampled.shape, 0, network.num_actions)
-    explores = jax.random.bernoulli(explore_key, epsilon, sampled.shape)
-    return jnp.where(explores, uniform, sampled).astype(jnp.int32), lstm

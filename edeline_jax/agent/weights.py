@@ -8,6 +8,7 @@
 | a run of the authors' program | its newest `FILE.pt`; `authors.read_config` reads its config |
 """
 
+import contextlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from etils.epath import Path
 from edeline_jax.agent import authors
 from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
 from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.config.files import load
 from edeline_jax.envs import count_actions
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError, one_line
@@ -54,6 +56,26 @@ def read_weights(path: Path) -> Weights:
         raise
     except Exception as error:  # Orbax, torch and safetensors raise many kinds on invalid bytes
         raise UserError(f"{path}: not the weights of an agent ({one_line(error)})") from error
+
+
+def read_agent(path: Path, config: Config | None = None) -> Weights:
+    """`read_weights`, and in any case a config: `config` if given, else that of the format or of the authors' run.
+
+    Raises:
+      UserError: there is neither.
+    """
+    weights = read_weights(path)
+    config = config or weights.config
+    if config is None and (run := authors.run_of(path)) is not None:
+        config = authors.read_config(run, load("atari").to_dict())
+    if config is None:
+        raise UserError(f"{path} does not say of which networks it is: --config is missing (in Python, config=)")
+    return weights._replace(config=config)
+
+
+def checksum(weights: Weights) -> str:
+    """A number that differs for other tensors or another config."""
+    return _crc32(weights.tensors, json.dumps(to_dict(weights.config)))
 
 
 def write_weights(path: Path, weights: Weights) -> None:
@@ -135,14 +157,13 @@ def _read_run(path: Path) -> Weights:
         path = run.newest_agent
         if path is None:
             raise UserError(f"{run.agents}: no agent was saved yet")
-    with ocp.StandardCheckpointer() as checkpointer:
+    with contextlib.closing(ocp.StandardCheckpointHandler()) as handler:  # a checkpointer would miss the run's metadata
         folder = absolute(path / "default")
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-            checkpointer.metadata(folder).item_metadata.tree,
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), handler.metadata(folder).tree
         )
-        params = checkpointer.restore(folder, shapes)
+        params = handler.restore(folder, args=ocp.args.StandardRestore(shapes))
     return Weights(to_torch(params, config), config)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.frame import to_uint8
+from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.sampling import Step, cut
 from edeline_jax.world_model.prediction import predict_sequence
 
@@ -58,4 +58,4 @@ def film_of(
     segment = cut(replay, step, step.t, setup.frame_shape, length)
     imagined = predict_sequence(params, setup.agent.world_model, segment, key, setup.world_model_env)
     context = segment.frames[:, : setup.context]
-    return to_uint8(segment.frames[0]), to_uint8(jnp.concatenate([context, imagined], 1)[0])
+    return from_float(segment.frames[0]), from_float(jnp.concatenate([context, imagined], 1)[0])

@@ -14,6 +14,11 @@ def to_uint8(x: jax.Array) -> jax.Array:
     return ((jnp.clip(x, -1, 1) + 1) / 2 * 255).astype(jnp.uint8)
 
 
+def from_float(x: jax.Array) -> jax.Array:
+    """The inverse of `to_float`: rounds to the nearest of 0..255, where `to_uint8` may cut one off. x in [-1, 1]."""
+    return jnp.round((x + 1) / 2 * 255).astype(jnp.uint8)
+
+
 def quantize(x: jax.Array) -> jax.Array:
     """Rounds x to the float values that stored frames can have."""
     return to_float(to_uint8(x))

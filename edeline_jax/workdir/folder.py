@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "report"
 
     @property
+    def exams(self) -> Path:
+        """What `edeline_jax.evaluate` leaves."""
+        return self.path / "evaluation"
+
+    @property
     def set_aside(self) -> Path:
         """Damaged checkpoints."""
         return self.path / "set_aside"

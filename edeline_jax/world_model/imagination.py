@@ -89,9 +89,7 @@ def step(
     chex.assert_equal_shape([start.frames, state.frames], custom_message="start.frames, state.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
     state, h = advance(params, model, state, action, draws, config)
-    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
-    end = jnp.argmax(end_logits + draws.end, -1).astype(bool)
+    reward, end = draw_outcome(params, model, h, draws)
     final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
     state = _restart(params, model, state, end | truncation, start)
     return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, start.frames[:, :-1])
@@ -120,6 +118,13 @@ def advance(
     frame = imagine_frame(params, model, state.frames, h[:, 0], draws, config)
     frames = jnp.concatenate([state.frames[:, 1:], frame[:, None]], 1)
     return ImaginationState(frames, caches, state.age + 1), h[:, 0]
+
+
+def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDraws) -> tuple[jax.Array, jax.Array]:
+    """Draws the reward (float32 [B]: -1, 0 or 1) and the end (bool [B]) of a step, given h [B, D]."""
+    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
+    reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
+    return reward, jnp.argmax(end_logits + draws.end, -1).astype(bool)
 
 
 def imagine_frame(

@@ -1,4 +1,6 @@
-"""Predicts real experience with the world model: one frame ahead, or a whole sequence from its recorded actions."""
+"""Imagines over given actions: on from real frames, and real experience over again, whose frames are then known."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +8,44 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
-from edeline_jax.world_model.imagination import ImaginationState, advance, draw_step, reset
+from edeline_jax.world_model.imagination import ImaginationState, advance, draw_outcome, draw_step, reset
 from edeline_jax.world_model.model import WorldModel
+
+
+class Imagined(NamedTuple):
+    """T imagined steps of B environments."""
+
+    frames: jax.Array  # float32 [B, T, H, W, C]: those that the actions led to
+    rewards: jax.Array  # float32 [B, T]: -1, 0 or 1
+    ends: jax.Array  # bool [B, T]
+
+
+def imagine(
+    params: Params, model: WorldModel, start: Segment, actions: jax.Array, key: jax.Array, config: WorldModelEnvConfig
+) -> Imagined:
+    """Imagines the steps of given actions, without restarts: it goes on over ends and beyond the horizon.
+
+    Args:
+      params: of `model`.
+      start: B segments of L steps or more, all of which the memory sees; the last one's action is not used.
+      actions: int [B, T], the first of them in the newest frame of `start`.
+      key: consumed.
+    """
+    L = model.config.denoiser.inner_model.num_steps_conditioning
+    state = reset(params, model, start)
+    state = state._replace(frames=state.frames[:, -L:])
+    batch = len(actions)
+    frame_shape = start.frames.shape[2:]
+
+    def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, Imagined]:
+        action, key = inputs
+        draws = draw_step(key, frame_shape, batch, config)
+        state, h = advance(params, model, state, action, draws, config)
+        return state, Imagined(state.frames[:, -1], *draw_outcome(params, model, h, draws))
+
+    keys = jax.random.split(key, actions.shape[1])
+    _, imagined = jax.lax.scan(step, state, (actions.T, keys))
+    return jax.tree.map(lambda x: x.swapaxes(0, 1), imagined)
 
 
 def predict_sequence(
@@ -24,20 +62,8 @@ def predict_sequence(
       The imagined frames L .. T-1, float32 [B, T - L, H, W, C].
     """
     L = model.config.denoiser.inner_model.num_steps_conditioning
-    state = reset(params, model, jax.tree.map(lambda x: x[:, :L], segment))
-    batch = len(segment.actions)
-    frame_shape = segment.frames.shape[2:]
-
-    def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, jax.Array]:
-        action, key = inputs
-        draws = draw_step(key, frame_shape, batch, config)
-        state, _ = advance(params, model, state, action, draws, config)
-        return state, state.frames[:, -1]
-
-    actions = segment.actions[:, L - 1 : -1].T
-    keys = jax.random.split(key, len(actions))
-    _, frames = jax.lax.scan(step, state, (actions, keys))
-    return frames.swapaxes(0, 1)
+    start = jax.tree.map(lambda x: x[:, :L], segment)
+    return imagine(params, model, start, segment.actions[:, L - 1 : -1], key, config).frames
 
 
 def one_step_errors(

@@ -32,10 +32,10 @@ def undecided(params: dict) -> dict:
     return {"params": params["params"] | {"actor_linear": head}}
 
 
-def with_habit(params: dict, action: int) -> dict:
-    """The same network, but it always takes one action."""
+def with_habit(params: dict, action: int, strength: float = 1e9) -> dict:
+    """The same network, but its logit of one action is higher; by default it takes no other."""
     head = params["params"]["actor_linear"]
-    bias = np.where(np.arange(len(head["bias"])) == action, 1e9, 0.0).astype(np.float32)
+    bias = np.where(np.arange(len(head["bias"])) == action, strength, 0.0).astype(np.float32)
     return {"params": params["params"] | {"actor_linear": head | {"bias": bias}}}
 
 

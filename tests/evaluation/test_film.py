@@ -59,14 +59,14 @@ SHORT, LONG = [[6, 9, 3], [8, 9]], [[30, 7, 25], [12, 44]]
 
 @pytest.mark.parametrize(("lengths", "length"), [(SHORT, 9), (LONG, L + NUM_IMAGINED)])
 def test_a_film_shows_the_liveliest_place_and_goes_on_from_its_context(lengths: list[list[int]], length: int) -> None:
-    """As long as the longest episode allows. Storing frames as floats may cost them one level."""
+    """As long as the longest episode allows."""
     steps = replay(lengths)
     stream, begin = liveliest(steps, length)
     frames = steps.frames[stream, begin : begin + length].reshape(length, 4, 4, 3).astype(int)
     actions = steps.actions[stream, begin : begin + length]
 
     real, still = film(steps, repeat_newest)
-    assert np.abs(real - frames).max() <= 1
+    np.testing.assert_array_equal(real, frames)
     np.testing.assert_array_equal(still[:L], real[:L])
     assert len(still) == length and np.abs(still[L:] - frames[L - 1]).max() <= 1
 

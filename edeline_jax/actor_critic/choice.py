@@ -1,0 +1,45 @@
+"""Actions in real environments: drawn from the policy, its likeliest ones, or now and then uniformly random ones."""
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.actor_critic.rollout import act
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
+from edeline_jax.replay.frame import to_float
+
+
+@jax.jit(static_argnums=(1, 7))
+def choose(
+    params: Params,
+    network: ActorCritic,
+    frames: jax.Array,
+    lstm: LSTMState,
+    fresh: jax.Array,
+    key: jax.Array,
+    epsilon: jax.Array,
+    greedy: bool = False,
+) -> tuple[jax.Array, LSTMState]:
+    """Actions in N environments, and the next LSTM state.
+
+    Args:
+      params: of `network`.
+      frames: uint8 [N, H, W, 3].
+      lstm: of the N environments.
+      fresh: bool [N], where the LSTM begins anew from zeros.
+      key: consumed.
+      epsilon: the probability of a uniformly random action, [].
+      greedy: takes the likeliest action instead of drawing one.
+
+    Returns:
+      The actions, int32 [N], and the LSTM state.
+    """
+    sample_key, explore_key, uniform_key = jax.random.split(key, 3)
+    lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
+    shape = (len(frames), network.num_actions)
+    gumbel = jnp.zeros(shape) if greedy else jax.random.gumbel(sample_key, shape)
+    _, _, lstm, chosen = act(params, network, to_float(frames), lstm, gumbel)
+    uniform = jax.random.randint(uniform_key, chosen.shape, 0, network.num_actions)
+    explores = jax.random.bernoulli(explore_key, epsilon, chosen.shape)
+    return jnp.where(explores, uniform, chosen).astype(jnp.int32), lstm

@@ -1,0 +1,60 @@
+"""Plays whole games with a trained agent and says how well it does.
+
+Usage: `python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE)`. An agent is `RUN/agents/EPOCH`,
+`FILE.safetensors` or, with --config, the authors' `FILE.pt`. The same command goes on where it was stopped.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from edeline_jax.config.files import define_flag
+from edeline_jax.runtime import command_line
+from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.files import to_path
+
+CONFIG = define_flag("Of the agent and its game, where the agent does not say it, or for another.")
+WORKDIR = flags.DEFINE_string("workdir", "", "The run whose newest agent plays.")
+AGENT = flags.DEFINE_string("agent", "", "The agent that plays, if it is not the newest of a run.")
+EPISODES = flags.DEFINE_integer("episodes", 100, "Games of the agent, and as many of random play.", lower_bound=1)
+NUM_ENVS = flags.DEFINE_integer("num_envs", 16, "Games that are played at a time.", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "Of games and actions: equal seeds give equal games. Default: 0.", lower_bound=0)
+JSON = flags.DEFINE_string("json", "", "File for the figures. Default: in the folder --output.")
+OUTPUT = flags.DEFINE_string("output", "", "Folder for figures and films. Default: RUN/evaluation, or beside FILE.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Evaluates the agent that the flags name."""
+    if len(argv) > 1 or bool(WORKDIR.value) == bool(AGENT.value):
+        raise UserError("usage: python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE) [--help]")
+    from edeline_jax.config import pour
+    from edeline_jax.evaluation.exam import evaluate
+    from edeline_jax.evaluation.rounds import Plan
+    from edeline_jax.runtime.interruption import Interrupted, Interruption
+    from edeline_jax.workdir.folder import RunFolder
+
+    source = to_path(WORKDIR.value or AGENT.value)
+    if WORKDIR.value:
+        RunFolder(source).read_config()  # which only a run has
+    config = None if CONFIG.value is None else pour(CONFIG.value)
+    plan = Plan(EPISODES.value, NUM_ENVS.value, SEED.value)
+    interruption = Interruption()
+    interruption.listen()
+
+    def between() -> None:
+        if interruption.requested:
+            raise Interrupted
+
+    try:
+        evaluate(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
+    except Interrupted:
+        command_line.say("interrupted; the same command goes on with the games that are left")
+
+
+def cli() -> None:
+    """The program with its flags."""
+    command_line.run(main, CONFIG)
+
+
+if __name__ == "__main__":
+    cli()

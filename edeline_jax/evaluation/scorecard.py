@@ -1,0 +1,61 @@
+"""The figures of an evaluation, as a tree for a JSON file and as a table."""
+
+from typing import Any
+
+import numpy as np
+
+from edeline_jax.acting.scoreboard import Game, summarize_games
+from edeline_jax.envs import GAMES, human_normalised_score
+
+CONFIDENCE = 0.95
+RESAMPLES = 10_000  # of the bootstrap
+ROWS = {"agent": "agent", "random": "random play"}  # key of the tree -> its name in the table
+
+
+def statistics(id: str, games: list[Game]) -> dict[str, Any]:
+    """Figures of games of the environment `id`: those of `summarize_games`, how certain the mean is, and every game.
+
+    The standard error is None where there is one game only; the human-normalised score is there for Atari games.
+    """
+    scores, lengths = (list(column) for column in zip(*games, strict=True))
+    n = len(scores)
+    figures = summarize_games(games) | {
+        "return_standard_error": float(np.std(scores, ddof=1) / n**0.5) if n > 1 else None,
+        "return_interval": bootstrap_interval(scores),
+    }
+    if id in GAMES:
+        figures["human_normalised_score"] = human_normalised_score(id, figures["return_mean"])
+    return figures | {"returns": scores, "lengths": lengths}
+
+
+def bootstrap_interval(scores: list[float]) -> list[float]:
+    """Low and high end of the interval that holds the mean with 95 % confidence: percentile bootstrap, fixed draws."""
+    values = np.array(scores, np.float64)
+    rng = np.random.default_rng(0)
+    means = [rng.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
+    tail = (1 - CONFIDENCE) / 2
+    return [float(x) for x in np.quantile(means, (tail, 1 - tail))]
+
+
+def table(card: dict[str, Any]) -> str:
+    """The scores in a few lines, of the tree that `examine` makes."""
+    head = f"{card['id']:<12} {'games':>6} {'return':>11} {'± s.e.':>9} {'95 % interval of the mean':>27}"
+    lines = [f"{head} {'human-normalised':>17} {'steps':>9}"]
+    lines += [_line(name, card[key]) for key, name in ROWS.items()]
+    if card["published"]:
+        scores = ", ".join(f"{system} {score:,.1f}" for system, score in card["published"].items())
+        lines.append(f"published, at 100,000 steps: {scores}")
+    return "\n".join(lines)
+
+
+def _line(name: str, figures: dict[str, Any]) -> str:
+    low, high = figures["return_interval"]
+    error, normalised = figures["return_standard_error"], figures.get("human_normalised_score")
+    columns = (
+        f"{figures['return_mean']:>11,.2f}",
+        f"{'-' if error is None else f'{error:,.2f}':>9}",
+        f"{f'{low:,.2f} .. {high:,.2f}':>27}",
+        f"{'-' if normalised is None else f'{normalised:.3f}':>17}",
+        f"{figures['length_mean']:>9,.1f}",
+    )
+    return f"{name:<12} {figures['num_games']:>6} {' '.join(columns)}"
