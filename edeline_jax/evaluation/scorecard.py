@@ -6,35 +6,27 @@ import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, summarize_games
 from edeline_jax.envs import GAMES, human_normalised_score
+from edeline_jax.report.statistics import estimate, mean
 
-CONFIDENCE = 0.95
-RESAMPLES = 10_000  # of the bootstrap
 ROWS = {"agent": "agent", "random": "random play"}  # key of the tree -> its name in the table
 
 
 def statistics(id: str, games: list[Game]) -> dict[str, Any]:
     """Figures of games of the environment `id`: those of `summarize_games`, how certain the mean is, and every game.
 
-    The standard error is None where there is one game only; the human-normalised score is there for Atari games.
+    Standard error and interval are None where there is one game only; the human-normalised score is there for Atari
+    games.
     """
     scores, lengths = (list(column) for column in zip(*games, strict=True))
     n = len(scores)
+    _, low, high = estimate(mean, [np.array(scores)])
     figures = summarize_games(games) | {
         "return_standard_error": float(np.std(scores, ddof=1) / n**0.5) if n > 1 else None,
-        "return_interval": bootstrap_interval(scores),
+        "return_interval": None if low is None else [float(low), float(high)],
     }
     if id in GAMES:
         figures["human_normalised_score"] = human_normalised_score(id, figures["return_mean"])
     return figures | {"returns": scores, "lengths": lengths}
-
-
-def bootstrap_interval(scores: list[float]) -> list[float]:
-    """Low and high end of the interval that holds the mean with 95 % confidence: percentile bootstrap, fixed draws."""
-    values = np.array(scores, np.float64)
-    rng = np.random.default_rng(0)
-    means = [rng.choice(values, len(values)).mean() for _ in range(RESAMPLES)]
-    tail = (1 - CONFIDENCE) / 2
-    return [float(x) for x in np.quantile(means, (tail, 1 - tail))]
 
 
 def table(card: dict[str, Any]) -> str:
@@ -49,12 +41,12 @@ def table(card: dict[str, Any]) -> str:
 
 
 def _line(name: str, figures: dict[str, Any]) -> str:
-    low, high = figures["return_interval"]
-    error, normalised = figures["return_standard_error"], figures.get("human_normalised_score")
+    error, interval = figures["return_standard_error"], figures["return_interval"]
+    normalised = figures.get("human_normalised_score")
     columns = (
         f"{figures['return_mean']:>11,.2f}",
         f"{'-' if error is None else f'{error:,.2f}':>9}",
-        f"{f'{low:,.2f} .. {high:,.2f}':>27}",
+        f"{'-' if interval is None else f'{interval[0]:,.2f} .. {interval[1]:,.2f}':>27}",
         f"{'-' if normalised is None else f'{normalised:.3f}':>17}",
         f"{figures['length_mean']:>9,.1f}",
     )
