@@ -43,6 +43,11 @@ class Meter:
         """Shows that `count` more units are done."""
         self.to(self._count + count, losses)
 
+    @property
+    def seconds_per_unit(self) -> float:
+        """So far; 0 before the first unit."""
+        return (time.perf_counter() - self._begin) / self._count if self._count else 0.0
+
     def close(self) -> None:
         """Takes the bar off the terminal."""
         self._bar.close()

@@ -59,19 +59,34 @@ def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[st
     return f"{name}: {'; '.join(parts)}"
 
 
-def seconds_left(config: Config, progress: Progress, seconds_per_update: Mapping[str, float]) -> float:
-    """Seconds that the remaining updates take at the given pace; collection and tests are not counted."""
+def seconds_left(config: Config, progress: Progress, paces: Mapping[str, float]) -> float:
+    """Seconds that the rest of the run takes at the given paces.
+
+    Args:
+      paces: seconds per update of each network by its name, per collected "step" and per "game" of a test; what is
+        missing is not counted.
+    """
     steps_left = max(0, config.collection.num_steps_total - progress.env_steps)
     if config.training.model_free:
         steps_per_update = config.actor_critic.loss.backup_every * config.env.num_envs
-        return seconds_per_update["actor_critic"] * steps_left / steps_per_update
-    collecting = 0 if progress.collection_is_through(config) else -(-steps_left // config.collection.steps_per_epoch)
+        return paces["actor_critic"] * steps_left / steps_per_update + _seconds_of_tests(config, 0, 0, paces)
+    through = progress.collection_is_through(config)
+    collecting = 0 if through else -(-steps_left // config.collection.steps_per_epoch)
     epochs_left = collecting + config.training.num_final_epochs - progress.final_epochs
-    return sum(
-        seconds * updates_in_epoch(getattr(config, network).training, progress.epoch + 1 + number)
-        for network, seconds in seconds_per_update.items()
-        for number in range(epochs_left)
+    updates = sum(
+        paces.get(network, 0.0)
+        * sum(updates_in_epoch(getattr(config, network).training, progress.epoch + 1 + i) for i in range(epochs_left))
+        for network in ("world_model", "actor_critic")
     )
+    collection = 0.0 if through else paces.get("step", 0.0) * steps_left
+    return updates + collection + _seconds_of_tests(config, progress.epoch, epochs_left, paces)
+
+
+def _seconds_of_tests(config: Config, epoch: int, epochs_left: int, paces: Mapping[str, float]) -> float:
+    """Those after `epoch` and the epochs that follow it, and the last one."""
+    c = config.evaluation
+    tests = (epoch + epochs_left) // c.every - max(0, epoch - 1) // c.every
+    return paces.get("game", 0.0) * (tests * c.num_episodes + c.num_final_episodes) if config.has_env else 0.0
 
 
 def _clock(seconds: float) -> str:

@@ -64,6 +64,7 @@ class Run:
         self._saved = self._place if self.resumed else None
         self._saved_at = time.perf_counter()
         self._has_tested = False
+        self._paces: dict[str, float] = {}  # seconds per update, step and game
         self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since = time.perf_counter()
         self._watch = Stopwatch()
@@ -131,8 +132,8 @@ class Run:
             self._train(network)
         with self._watch.phase("save"):  # the last epoch's save: at most one finished epoch is not on the disk
             self.checkpoints.wait()
-        paces = {name: program.pace.seconds_per_update for name, program in self.programs.items()}
-        self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, paces)))
+        self._paces |= {name: program.pace.seconds_per_update for name, program in self.programs.items()}
+        self.say(epoch_line(self.progress, self.updates, seconds_left(self.config, self.progress, self._paces)))
         if self.progress.epoch % self.config.evaluation.every == 0:
             with self._watch.phase("save"):  # a test that fails must not cost the epoch
                 self.save()
@@ -193,6 +194,7 @@ class Run:
                 games += finished
                 self._advance(replay_step=keeper.step, env_steps=keeper.step * self.config.env.num_envs)
                 meter.to(self.progress.env_steps - begin)
+                self._paces["step"] = meter.seconds_per_unit
                 self._save_if_overdue()
         self._advance(epoch_has_collected=True)
         self._write_games(games)
@@ -263,6 +265,8 @@ class Run:
                 meter.to(played)
 
             result = self._tester.test(local(self.state.params), self.progress, num_games, between)
+            meter.to(num_games)
+            self._paces["game"] = meter.seconds_per_unit
         statistics = summarize_games(result.games)
         self._write("test", statistics)
         self._write("test_world_model", result.losses)
