@@ -12,7 +12,7 @@ from absl.testing import flagsaver
 
 from edeline_jax.config import pour
 from edeline_jax.runtime.devices import make_mesh
-from edeline_jax.training import job, run, summary
+from edeline_jax.training import job, run
 from tests.runs import PROGRAMS_LOG
 from tests.tiny_config import get_config
 
@@ -66,7 +66,7 @@ def train_here(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         if not pictures:
-            patch.setattr(summary, "draw_report", lambda run, test: [])
+            patch.setattr(run.Run, "draw", lambda run, test: [])
         job.train(pour(values, devices), str(workdir), allowed, stop, say)
     return "\n".join(said)
 

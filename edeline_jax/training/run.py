@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 import jax
 import numpy as np
+from etils.epath import Path
 
 from edeline_jax.acting.collection import Collector
 from edeline_jax.acting.recorded import hold_out, open_static_dataset
@@ -26,12 +27,14 @@ from edeline_jax.runtime.stopwatch import Stopwatch
 from edeline_jax.training.meter import Meter, losses_of, metered
 from edeline_jax.training.model_free import ModelFreeProgram
 from edeline_jax.training.narration import epoch_line, introduction, resumption, seconds_left, sizes, test_line
+from edeline_jax.training.pictures import draw_dream, draw_learning
 from edeline_jax.training.start import start
 from edeline_jax.workdir.metrics import MetricsLog
 from edeline_jax.workdir.opening import Workdir
 
 Say = Callable[[str], None]
 PROFILED_UPDATES = 3
+SECONDS_BETWEEN_PICTURES = 60.0
 
 
 class Run:
@@ -62,8 +65,8 @@ class Run:
         self._collector = None if keeper is None else Collector(config, self.agent, keeper, collect_key)
         self._tester = self._build_tester(test_key)
         self._saved = self._place if self.resumed else None
-        self._saved_at = time.perf_counter()
-        self._has_tested = False
+        self._saved_at = self._drawn_at = time.perf_counter()
+        self._announced: set[str] = set()
         self._paces: dict[str, float] = {}  # seconds per update, step and game
         self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
         self._since = time.perf_counter()
@@ -253,9 +256,7 @@ class Run:
         """
         if self._tester is None:
             return None
-        if not self._has_tested:
-            self.say("compiling the test ...")
-        self._has_tested = True
+        self._announce("test")
         # processes do not test in lockstep, so only a single-process run can stop in the middle of a test
         breathe = self._breathe if jax.process_count() == 1 else lambda: None
         with self._metered("test", num_games, "game") as meter:
@@ -271,7 +272,35 @@ class Run:
         self._write("test", statistics)
         self._write("test_world_model", result.losses)
         self.say(test_line(self.progress, statistics, result.losses, final))
+        if not final and cluster.is_main() and time.perf_counter() - self._drawn_at >= SECONDS_BETWEEN_PICTURES:
+            self.draw(result)
         return result
+
+    def draw(self, test: Evaluation | None) -> list[Path]:
+        """Draws the pictures of the report, as far as the run is; returns their paths.
+
+        The films show a test game or a held-out episode; if there is neither, the training replay.
+        """
+        pictures = draw_learning(self.folder)
+        if not self.config.training.model_free:
+            self._announce("film")
+            replay = local(self.replay) if test is None else test.replay
+            setup = make_setup(self.agent, self.config)
+            films = draw_dream(self.folder, local(self.state.world_model.params), replay, self.config.seed, setup)
+            if not films:
+                self.say(
+                    f"no film: no episode there is longer than the {self.config.context} frames that imagination "
+                    "begins with"
+                )
+            pictures += films
+        self._drawn_at = time.perf_counter()
+        return pictures
+
+    def _announce(self, what: str) -> None:
+        """Says once that the next thing compiles its programs first."""
+        if what not in self._announced:
+            self.say(f"compiling the {what} ...")
+        self._announced.add(what)
 
     def close(self) -> None:
         """Waits for running saves and closes the log."""

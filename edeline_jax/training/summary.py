@@ -3,19 +3,13 @@
 import json
 from typing import Any
 
-import jax
 from etils.epath import Path
 
 from edeline_jax.acting.scoreboard import summarize_games
 from edeline_jax.config import Config
 from edeline_jax.envs import GAMES, human_normalised_score
-from edeline_jax.evaluation.film import shoot
 from edeline_jax.evaluation.tester import Evaluation
-from edeline_jax.learning.setup import make_setup
-from edeline_jax.report.curves import draw_curves
-from edeline_jax.report.filmstrip import draw_filmstrip, draw_gif
 from edeline_jax.runtime import cluster
-from edeline_jax.runtime.devices import local
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import write_json
 from edeline_jax.training.run import Run
@@ -46,7 +40,7 @@ def finish(run: Run) -> None:
     run.checkpoints.wait()  # the summary marks the run as finished, so its last save must be on the disk
     if not cluster.is_main():
         return
-    pictures = draw_report(run, test)
+    pictures = run.draw(test)
     write_json(run.folder.summary, summary)
     if test is not None and test.games:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
@@ -68,29 +62,3 @@ def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
     if run.config.env.id in GAMES:
         summary["human_normalised_score"] = human_normalised_score(run.config.env.id, statistics["return_mean"])
     return summary | {"progress": run.progress._asdict()}
-
-
-def draw_report(run: Run, test: Evaluation | None) -> list[Path]:
-    """Draws curves and, if there is a world model, a filmstrip and a GIF; returns their paths.
-
-    The films show a test game or a held-out episode; if there is neither, the training replay.
-    """
-    folder = run.folder.report
-    folder.mkdir(exist_ok=True)
-    pictures = draw_curves(run.folder.metrics, folder)
-    if run.config.training.model_free:
-        return pictures
-    run.say("compiling the film ...")
-    params = local(run.state.world_model.params)
-    replay = local(run.replay) if test is None else test.replay
-    film = shoot(params, replay, jax.random.key(run.config.seed), make_setup(run.agent, run.config))
-    if film is None:
-        run.say(
-            f"no film: no episode there is longer than the {run.config.context} frames that imagination begins with"
-        )
-        return pictures
-    real, imagined = film
-    films = [folder / "imagination.png", folder / "imagination.gif"]
-    draw_filmstrip(real, imagined, films[0], num_context=run.config.context)
-    draw_gif(real, imagined, films[1], num_context=run.config.context)
-    return [*pictures, *films]

@@ -50,6 +50,7 @@ class Played(NamedTuple):
     folder: Path
     first: dict[str, Made]
     second: dict[str, Made] | None
+    drawn: list[tuple[int, int]]  # epoch and number of test games of the pictures
 
 
 def blank_state(setup: Setup, key: jax.Array, places: Any) -> TrainState:
@@ -73,7 +74,9 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
     patch.setattr(start, "init_state", blank_state)
     patch.setattr(training_run, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
     patch.setattr(tester, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
-    patch.setattr(summary, "draw_report", lambda run, test: [])
+    drawn: list[tuple[int, int]] = []
+    patch.setattr(training_run.Run, "draw", lambda run, test: drawn.append((run.progress.epoch, len(test.games))) or [])
+    patch.setattr(training_run, "SECONDS_BETWEEN_PICTURES", 0.0)
     values = get_config()
     values.env.update(done_on_life_loss=goes_on, frame_skip=3, noop_max=11, max_episode_frames=999)
     values.collection.epsilon, values.evaluation.epsilon = epsilons
@@ -97,7 +100,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
         run.close()
         assert len(made) == 2
         parts.append({"train" if each.num_envs == TRAIN_ENVS else "test": each for each in made})
-    return Played(folder, *parts, *[None] * (not goes_on))
+    return Played(folder, *parts, *[None] * (not goes_on), drawn)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +171,10 @@ def test_the_numbers_of_games(exploring: Played) -> None:
     scores = {n: n * (n + 1) / 2 for n in (5, 7, 3, 4)}
     assert lines[0]["test/return_mean"] == pytest.approx((2 * scores[5] + scores[7] + scores[3] + scores[4]) / 5)
     assert (lines[0]["test/return_min"], lines[0]["test/return_max"]) == (6, 28)
+
+
+def test_pictures_are_drawn_after_tests_and_at_the_end(exploring: Played) -> None:
+    assert exploring.drawn == [(1, GAMES), (2, GAMES), (2, FINAL_GAMES), (3, GAMES), (3, FINAL_GAMES)]
 
 
 def test_collected_games_are_counted(exploring: Played) -> None:
