@@ -105,7 +105,9 @@ def imagined_step(work: Workload) -> float:
     model = work.agent.world_model
     batch = config.actor_critic.training.batch_size
     shape = config.frame_shape
-    start = jax.jit(lambda key: sample_starts(work.replay, key, shape, batch, config.context))(jax.random.key(0))
+    weights = config.actor_critic.training.sample_weights
+    draw = jax.jit(lambda key: sample_starts(work.replay, key, shape, batch, config.context, weights))
+    start = draw(jax.random.key(0))
 
     def step(params: dict, state: Any, key: jax.Array) -> Any:
         draws = imagination.draw_step(key, shape, batch, config.world_model_env)

@@ -145,6 +145,7 @@ def world_model() -> dict:
             steps_per_epoch=400,  # updates of each later epoch
             batch_size=32,  # segments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
+            sample_weights=(0.1, 0.1, 0.1, 0.7),  # of as many age groups of episodes, oldest first; they sum to 1
         ),
         optimizer=dict(  # AdamW
             lr=1e-4,  # learning rate after the warm-up
@@ -175,6 +176,7 @@ def actor_critic() -> dict:
             steps_per_epoch=400,  # updates of each later epoch
             batch_size=32,  # imagined environments over all devices
             grad_acc_steps=1,  # batches whose gradients are averaged into one update
+            sample_weights=(0.1, 0.1, 0.1, 0.7),  # of as many age groups of episodes, oldest first; they sum to 1
         ),
         optimizer=dict(  # AdamW
             lr=1e-4,  # learning rate after the warm-up
@@ -204,7 +206,7 @@ def world_model_env() -> dict:
             order=1,  # 1 Euler, 2 Heun
             s_churn=0.0,  # amount of fresh noise per step
             s_tmin=0.0,  # fresh noise only at sigmas of at least this
-            s_tmax=1e6,  # fresh noise only at sigmas of at most this
+            s_tmax=1e6,  # fresh noise only at sigmas of at most this; inf: no limit
             s_noise=1.0,  # scale of the fresh noise
         ),
     )
@@ -217,6 +219,8 @@ def wandb() -> dict:
         entity="",  # empty: your default
         name="",  # empty: chosen by wandb
         group="",  # a name for runs that belong together; empty: none
+        tags=(),  # words to find the run by
+        notes="",  # a longer description
     )
 
 

@@ -1,3 +1,6 @@
+import json
+import math
+
 import pytest
 
 from configs.atari import get_config
@@ -18,6 +21,13 @@ def test_the_paper_run() -> None:
     config = pour(get_config("breakout"))
     assert config.segment_length == 19 and config.context == 4
     assert pour(to_dict(config)) == config
+
+
+def test_infinity_survives_strict_json() -> None:
+    values = with_value(get_config("breakout").to_dict(), "world_model_env.diffusion_sampler.s_tmax", math.inf)
+    config = pour(values)
+    assert config.world_model_env.diffusion_sampler.s_tmax == math.inf
+    assert pour(json.loads(json.dumps(to_dict(config), allow_nan=False))) == config
 
 
 @pytest.mark.parametrize(
@@ -41,6 +51,12 @@ def test_the_paper_run() -> None:
         ("collection.first_epoch.min", 20_000, "config.collection.first_epoch.min"),
         ("collection.num_steps_total", 9_000, "config.collection.num_steps_total: must be at least"),
         ("env", 3, "config.env: expected a group of keys"),
+        ("world_model.training.sample_weights", (0.5, 0.4), "world_model.training.sample_weights: must be .* sum to 1"),
+        ("actor_critic.training.sample_weights", (), "config.actor_critic.training.sample_weights: must be the prob"),
+        ("actor_critic.training.sample_weights", (1.5, -0.5), r"sample_weights\[0\]: must be a probability"),
+        ("world_model_env.diffusion_sampler.s_tmax", float("nan"), "s_tmax: must be a number, not negative; inf is no"),
+        ("world_model_env.diffusion_sampler.s_tmin", float("inf"), "s_tmin: must be a finite number"),
+        ("world_model_env.diffusion_sampler.s_tmin", "inf", "s_tmin: must be a finite number"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> None:

@@ -57,11 +57,8 @@ NO_LIMIT = {
     "actor_critic.optimizer.max_grad_norm": LARGEST,
 }
 # The reference's keys that must have one value, since nothing else is built here.
-AGE_GROUPS = [0.1, 0.1, 0.1, 0.7], "the only weights of the replay's age groups here are [0.1, 0.1, 0.1, 0.7]"
 FIXED = {
     "agent.world_model.denoiser.inner_model.img_channels": (3, "frames have 3 channels here"),
-    "world_model.training.sample_weights": AGE_GROUPS,
-    "actor_critic.training.sample_weights": AGE_GROUPS,
     "collection.path_to_static_dataset": (None, "convert it first with python -m edeline_jax.dataset import"),
 }
 OUR_KEY = re.compile(r"^config\.([\w.]+)")
@@ -166,7 +163,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):  # left to the check of the config, which knows the key
             value = float(value)  # YAML 1.1, other than Hydra, takes 1e-4 for a word
-    return min(value, LARGEST) if isinstance(value, float) else value
+    return value
 
 
 def _look_up(tree: Any, key: str) -> Any:

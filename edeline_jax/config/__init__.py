@@ -4,10 +4,10 @@
 """
 
 from edeline_jax.config.checks import check
-from edeline_jax.config.pouring import fill, leaves, to_dict
+from edeline_jax.config.pouring import completed, fill, leaves, to_dict
 from edeline_jax.config.schema import Config
 
-__all__ = ["Config", "leaves", "pour", "to_dict"]
+__all__ = ["Config", "completed", "leaves", "pour", "to_dict"]
 
 
 def pour(values: object, num_devices: int = 1) -> Config:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edeline_jax.config.schema import Config
 from edeline_jax.envs import check_env
-from edeline_jax.runtime.errors import ConfigError
+from edeline_jax.runtime.errors import ConfigError, shorten
 
 
 def check(config: Config, num_devices: int) -> None:
@@ -12,6 +12,7 @@ def check(config: Config, num_devices: int) -> None:
     _check_env(config)
     _check_schedule(config)
     _check_segments(config)
+    _check_sample_weights(config)
     _check_networks(config)
     _check_devices(config, num_devices)
 
@@ -77,6 +78,16 @@ def _check_segments(config: Config) -> None:
     ):
         _require(
             sigmas.sigma_min < sigmas.sigma_max, f"{key}.sigma_min", f"must be below sigma_max ({sigmas.sigma_max})"
+        )
+
+
+def _check_sample_weights(config: Config) -> None:
+    for network in ("world_model", "actor_critic"):
+        weights = getattr(config, network).training.sample_weights
+        _require(
+            0 < len(weights) <= 64 and abs(sum(weights) - 1) < 1e-6,
+            f"{network}.training.sample_weights",
+            f"must be the probabilities of 1 to 64 age groups, which sum to 1; got {shorten(str(weights))}",
         )
 
 

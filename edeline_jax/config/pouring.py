@@ -1,6 +1,7 @@
 """Converts nested mappings to dataclasses and back; checks keys, types and ranges."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -11,8 +12,17 @@ from edeline_jax.runtime.errors import ConfigError, shorten
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The nested mapping that `pour` turns back into `config`; JSON types only, except for tuples."""
-    return dataclasses.asdict(config)
+    """The nested mapping that `pour` turns back into `config`; JSON types only, except for tuples.
+
+    Infinity is the word "inf", since JSON has no number for it.
+    """
+    return _without_infinity(dataclasses.asdict(config))
+
+
+def _without_infinity(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_infinity(value) for key, value in tree.items()}
+    return "inf" if tree == math.inf else tree
 
 
 def leaves(tree: Any, key: str = "config") -> dict[str, Any]:
@@ -20,6 +30,20 @@ def leaves(tree: Any, key: str = "config") -> dict[str, Any]:
     if not isinstance(tree, dict):
         return {key: tree}
     return {k: leaf for name in tree for k, leaf in leaves(tree[name], f"{key}.{name}").items()}
+
+
+def completed(values: Any, cls: type = Config) -> Any:
+    """The config of an earlier run, nested, with the defaults of the keys that it lacks because they came later."""
+    if not isinstance(values, Mapping):
+        return values
+    kinds = typing.get_type_hints(cls)
+    whole = dict(values)
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(kinds[field.name]) and field.name in whole:
+            whole[field.name] = completed(whole[field.name], kinds[field.name])
+        elif field.default is not dataclasses.MISSING:
+            whole.setdefault(field.name, field.default)
+    return whole
 
 
 def fill(cls: type, values: Any, path: str) -> Any:
@@ -49,6 +73,8 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return _limit(_convert(kind, value, path), limits, path)
     if kind is bool and isinstance(value, int) and value in (0, 1):
         return bool(value)
+    if kind is float and value == "inf":
+        return math.inf
     if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -5,6 +5,7 @@ A key with a default came after the first release: the configs of earlier runs l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -33,6 +34,7 @@ Few = Annotated[int, Range(1, 64, "be at least 1, and at most 64")]
 Number = Annotated[float, Range(-1e30, 1e30, "be a finite number")]
 NonNegative = Annotated[float, Range(0.0, 1e30, "be a finite number, not negative")]
 Positive = Annotated[float, Range(1e-30, 1e30, "be positive and finite")]
+Limit = Annotated[float, Range(0.0, math.inf, "be a number, not negative; inf is no limit")]
 Probability = Annotated[float, Range(0.0, 1.0, "be a probability, in 0..1")]
 
 
@@ -112,6 +114,7 @@ class ScheduleConfig:
     steps_per_epoch: Natural
     batch_size: Size
     grad_acc_steps: Count
+    sample_weights: tuple[Probability, ...] = (0.1, 0.1, 0.1, 0.7)
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class DiffusionSamplerConfig:
     order: Annotated[int, Choice((1, 2))]
     s_churn: NonNegative
     s_tmin: NonNegative
-    s_tmax: NonNegative
+    s_tmax: Limit
     s_noise: NonNegative
 
 
@@ -231,6 +234,8 @@ class WandbConfig:
     entity: str
     name: str
     group: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
 
 
 @dataclass(frozen=True)

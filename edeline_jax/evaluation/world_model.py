@@ -22,11 +22,13 @@ def world_model_test(
 
     def losses(key: jax.Array) -> dict[str, jax.Array]:
         keys = jax.random.split(key, 5)
-        batch = sample_segments(replay, keys[0], setup.frame_shape, c.batch_size, setup.segment_length)
+        batch = sample_segments(
+            replay, keys[0], setup.frame_shape, c.batch_size, setup.segment_length, c.sample_weights
+        )
         draws = draw_loss(keys[1], keys[2], batch.frames.shape, setup.context, c.loss)
         counts = count_targets(batch.mask, draws, setup.context)
         _, metrics = world_model_loss(params["world_model"], model, batch, draws, counts, c.loss)
-        starts = sample_starts(replay, keys[3], setup.frame_shape, c.batch_size, setup.context + 1)
+        starts = sample_starts(replay, keys[3], setup.frame_shape, c.batch_size, setup.context + 1, c.sample_weights)
         errors = one_step_errors(params["world_model"], model, starts, keys[4], setup.world_model_env)
         return metrics | dict(zip(("pixel_error", "pixel_error_repeat_last"), errors, strict=True))
 

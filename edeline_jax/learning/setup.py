@@ -14,6 +14,7 @@ from edeline_jax.config.schema import (
     WorldModelEnvConfig,
     WorldModelLossConfig,
 )
+from edeline_jax.replay.sampling import Weights
 
 
 class LearnerSetup(NamedTuple):
@@ -21,12 +22,14 @@ class LearnerSetup(NamedTuple):
 
     batch_size: of one part of an update, over all devices.
     num_parts: the parts of an update, whose gradients are averaged.
+    sample_weights: of the age groups of episodes; see `replay.sampling`.
     """
 
     optimizer: OptimizerConfig
     loss: WorldModelLossConfig | ActorCriticLossConfig
     batch_size: int
     num_parts: int
+    sample_weights: Weights
 
 
 class Setup(NamedTuple):
@@ -72,7 +75,9 @@ def make_setup(agent: Agent, config: Config, axis: str | None = None) -> Setup:
     """The setup of a config's updates; see `Setup` for `axis`."""
 
     def learner(c: WorldModelConfig | ActorCriticConfig) -> LearnerSetup:
-        return LearnerSetup(c.optimizer, c.loss, c.training.batch_size, c.training.grad_acc_steps)
+        return LearnerSetup(
+            c.optimizer, c.loss, c.training.batch_size, c.training.grad_acc_steps, c.training.sample_weights
+        )
 
     networks = learner(config.world_model), learner(config.actor_critic)
     sizes = config.frame_shape, config.context, config.segment_length

@@ -107,14 +107,15 @@ def world_model_batch(
     batch_size = setup.share(setup.world_model.batch_size)
     shared_key, device_key = _keys(key, 0, update, part, setup)
     segment_key, loss_key = jax.random.split(device_key)
-    batch = sample_segments(replay, segment_key, setup.frame_shape, batch_size, setup.segment_length)
+    weights = setup.world_model.sample_weights
+    batch = sample_segments(replay, segment_key, setup.frame_shape, batch_size, setup.segment_length, weights)
     return batch, draw_loss(shared_key, loss_key, batch.frames.shape, setup.context, setup.world_model.loss)
 
 
 def begin_imagining(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> RolloutState:
     """The first rollout's starts, with the memory burnt in and the LSTM at zeros. `params`: of the world model."""
     agent, batch_size = setup.agent, setup.share(setup.actor_critic.batch_size)
-    start = sample_starts(replay, jax.random.fold_in(key, 0), setup.frame_shape, batch_size, setup.context)
+    start = _starts(replay, jax.random.fold_in(key, 0), setup)
     env = imagination.reset(params, agent.world_model, start)
     return RolloutState(env.frames[:, -1], agent.actor_critic.init_state(batch_size), env)
 
@@ -146,7 +147,13 @@ def draw_env_step(replay: Replay, key: jax.Array, setup: Setup) -> tuple[StepDra
     draw_key, start_key = jax.random.split(key)
     batch_size = setup.share(setup.actor_critic.batch_size)
     draws = imagination.draw_step(draw_key, setup.frame_shape, batch_size, setup.world_model_env)
-    return draws, sample_starts(replay, start_key, setup.frame_shape, batch_size, setup.context)
+    return draws, _starts(replay, start_key, setup)
+
+
+def _starts(replay: Replay, key: jax.Array, setup: Setup) -> Segment:
+    """A start for each imagined environment."""
+    batch_size, weights = setup.share(setup.actor_critic.batch_size), setup.actor_critic.sample_weights
+    return sample_starts(replay, key, setup.frame_shape, batch_size, setup.context, weights)
 
 
 def _begin(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.segment import Segment, pad
 
-AGE_GROUPS = (0.1, 0.1, 0.1, 0.7)  # probability of each quarter of the episodes, oldest first
+Weights = tuple[float, ...]  # the probability of each age group; the episodes form as many equal ones, oldest first
 
 
 class Step(NamedTuple):
@@ -24,32 +24,36 @@ class Step(NamedTuple):
     t: jax.Array
 
 
-def sample_segments(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int) -> Segment:
+def sample_segments(
+    replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int, weights: Weights
+) -> Segment:
     """Segments of T steps for the world model.
 
     The sampled step is at a uniform place in its segment, which may extend beyond both ends of the episode.
     """
     step_key, offset_key = jax.random.split(key)
-    step = sample_steps(replay, step_key, batch)
+    step = sample_steps(replay, step_key, batch, weights)
     return cut(replay, step, step.t - jax.random.randint(offset_key, (batch,), 0, T), frame_shape, T)
 
 
-def sample_starts(replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int) -> Segment:
+def sample_starts(
+    replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int, weights: Weights
+) -> Segment:
     """Segments of L steps to imagine from: the newest step is real, older ones may precede the episode's start."""
     step_key, offset_key = jax.random.split(key)
-    step = sample_steps(replay, step_key, batch)
+    step = sample_steps(replay, step_key, batch, weights)
     stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
     return cut(replay, step, stop - L, frame_shape, L)
 
 
-def sample_steps(replay: Replay, key: jax.Array, batch: int) -> Step:
+def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -> Step:
     """Uniform steps of episodes drawn by age group, or by length while there are fewer episodes than age groups."""
     tables = [replay.episodes, replay.num_episodes]
     chex.assert_shape(tables, [(1, None, 3), (1,)], custom_message="episodes, num_episodes")
     group_key, episode_key, step_key = jax.random.split(key, 3)
-    num_episodes, groups = replay.num_episodes[0], len(AGE_GROUPS)
+    num_episodes, groups = replay.num_episodes[0], len(weights)
     size = num_episodes // groups
-    group = jax.random.choice(group_key, groups, (batch,), p=jnp.array(AGE_GROUPS))
+    group = jax.random.choice(group_key, groups, (batch,), p=jnp.array(weights))
     low = group * size
     high = jnp.where(group == groups - 1, num_episodes, low + size)
     by_age = jax.random.randint(episode_key, (batch,), low, jnp.maximum(high, low + 1))

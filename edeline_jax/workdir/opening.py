@@ -11,7 +11,7 @@ import jax
 from etils.epath import Path
 
 from edeline_jax import __version__
-from edeline_jax.config import Config, leaves, to_dict
+from edeline_jax.config import Config, completed, leaves, to_dict
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
 from edeline_jax.runtime.files import to_path, write_json
@@ -84,10 +84,10 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     except Exception as error:  # from the disk, or from the bucket's libraries
         reason = getattr(error, "strerror", None) or one_line(error)
         raise UserError(f"{name or 'outputs'}: cannot be used as --workdir ({reason})") from error
-    resolved = json.loads(json.dumps(to_dict(config)))
+    resolved = _as_json(to_dict(config))
     run = RunFolder(folder)
     if run.config.exists() and _has_learnt(run):
-        _refuse_changes(folder, differences(run.read_config(), resolved), allowed, say)
+        _refuse_changes(folder, differences(_as_json(completed(run.read_config())), resolved), allowed, say)
     changes = config.training.should or not run.config.exists()  # evaluating a run does not change its config
     return Workdir(folder, held, resolved if changes else None)
 
@@ -137,6 +137,11 @@ def differences(old: Any, new: Any, key: str = "config") -> dict[str, str]:
         return {} if old == new else {key: f"{shorten(str(old))} -> {shorten(str(new))}"}
     keys = dict.fromkeys([*old, *new])
     return {k: line for name in keys for k, line in differences(old.get(name), new.get(name), f"{key}.{name}").items()}
+
+
+def _as_json(tree: Any) -> Any:
+    """With lists in place of tuples."""
+    return json.loads(json.dumps(tree))
 
 
 def _has_learnt(folder: RunFolder) -> bool:

@@ -1,5 +1,6 @@
 """Sends metrics to wandb from a separate process, so that network trouble neither delays nor stops training."""
 
+import importlib.util
 import logging
 import multiprocessing
 import queue
@@ -12,7 +13,7 @@ from typing import Any
 from etils.epath import Path
 
 from edeline_jax.config.schema import WandbConfig
-from edeline_jax.runtime.errors import one_line
+from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import in_bucket
 from edeline_jax.workdir.folder import RunFolder
 
@@ -28,17 +29,12 @@ class WandbLog:
     """
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
-        settings = {
-            "project": config.project,
-            "entity": config.entity or None,
-            "name": config.name or None,
-            "group": config.group or None,
-            "mode": config.mode,
-            "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
-            "id": _run_id(workdir),
-            "resume": "allow",
-            "config": dict(resolved),
-        }
+        """Begins wandb's run; raises UserError if wandb is not installed."""
+        if importlib.util.find_spec("wandb") is None:
+            raise UserError(
+                f"config.wandb.mode={config.mode} needs wandb: pip install wandb, or --config.wandb.mode=disabled"
+            )
+        settings = settings_of(workdir, config) | {"config": dict(resolved)}
         context = multiprocessing.get_context("spawn")  # forking a process with JAX's threads can deadlock
         self._lines = context.Queue(MOST_LINES_WAITING)
         self._lines.cancel_join_thread()  # unsent lines must not keep the program from exiting
@@ -62,6 +58,22 @@ class WandbLog:
         if self._process.is_alive():
             _LOG.warning("wandb did not finish within %.0f s; metrics.jsonl is complete", SECONDS_TO_FINISH)
             self._process.kill()
+
+
+def settings_of(workdir: Path, config: WandbConfig) -> dict[str, Any]:
+    """The arguments of `wandb.init` for the run in `workdir`; what is empty in the config is left to wandb."""
+    return {
+        "project": config.project,
+        "entity": config.entity or None,
+        "name": config.name or None,
+        "group": config.group or None,
+        "tags": config.tags or None,
+        "notes": config.notes or None,
+        "mode": config.mode,
+        "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
+        "id": _run_id(workdir),
+        "resume": "allow",
+    }
 
 
 def _work(settings: dict[str, Any], lines: Any) -> None:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from edeline_jax.acting.replay_keeper import empty_replay
 from edeline_jax.actor_critic.rollout import RolloutState
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
@@ -22,6 +23,7 @@ from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.segment import Segment
+from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.loss import LossDraws
 from tests.adamw import adamw
@@ -249,3 +251,20 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     # segments, two keys of the loss; first starts; actions; noise and starts of every step
     assert len(used) == 5 * 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
     assert len(set(used)) == len(used)
+
+
+def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = get_config()
+    values.world_model.training.sample_weights = (0.2, 0.8)
+    values.actor_critic.training.sample_weights = (0.6, 0.3, 0.1)
+    config = pour(values)
+    setup = make_setup(build_agent(config, 3), config)
+    replay = jax.eval_shape(lambda: empty_replay(config, make_mesh(jax.devices()[:1]), 20))
+    seen = []
+    for name in ("sample_segments", "sample_starts"):
+        real = getattr(updates, name)
+        monkeypatch.setattr(updates, name, lambda *args, real=real: seen.append(args[-1]) or real(*args))
+    key, number = jax.eval_shape(lambda: (jax.random.key(0), jnp.int32(0)))
+    jax.eval_shape(lambda *arrays: updates.world_model_batch(*arrays, setup), key, replay, number, number)
+    jax.eval_shape(lambda *arrays: updates.draw_env_step(*arrays, setup), replay, key)
+    assert seen == [(0.2, 0.8), (0.6, 0.3, 0.1)]

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.episode_table import EpisodeTable
-from edeline_jax.replay.sampling import AGE_GROUPS, Step, cut, sample_segments, sample_starts, sample_steps
+from edeline_jax.replay.sampling import Step, cut, sample_segments, sample_starts, sample_steps
 from tests.golden_data import channels_last, load
 
 
@@ -52,29 +52,38 @@ def assert_frequencies(values: np.ndarray, probabilities: np.ndarray) -> None:
     assert chisquare(counts[possible], expected).pvalue > 1e-4
 
 
+WEIGHTS = (0.1, 0.1, 0.1, 0.7)  # of the reference
 LENGTHS = [5, 40, 8, 3, 60, 20, 9, 31, 14, 7]
 
 
-def test_episodes_are_drawn_by_age_and_steps_evenly() -> None:
-    step = sample_steps(filled(LENGTHS), jax.random.key(0), 100_000)
+@pytest.mark.parametrize(
+    ("weights", "sizes"),
+    [
+        (WEIGHTS, [2, 2, 2, 4]),  # ten episodes: n // 4 each, the last group takes the rest
+        ((0.5, 0.1, 0.4), [3, 3, 4]),
+        ((0.3, 0.0, 0.2, 0.0, 0.5), [2] * 5),
+        ((1.0,), [10]),
+    ],
+)
+def test_episodes_are_drawn_by_age_and_steps_evenly(weights: tuple[float, ...], sizes: list[int]) -> None:
+    step = sample_steps(filled(LENGTHS), jax.random.key(0), 100_000, weights)
     firsts = np.cumsum([0, *LENGTHS[:-1]])
     episode = np.searchsorted(firsts, np.asarray(step.first))
-    sizes = [2, 2, 2, 4]  # ten episodes: n // 4 each, the last group takes the rest
-    weights = np.concatenate([np.full(size, p / size) for size, p in zip(sizes, AGE_GROUPS, strict=True)])
-    assert_frequencies(episode, weights)
-    for i in (4, 9):
+    drawn = np.concatenate([np.full(size, p / size) for size, p in zip(sizes, weights, strict=True)])
+    assert_frequencies(episode, drawn)
+    for i in (4, 9) if weights == WEIGHTS else ():
         assert_frequencies(np.asarray(step.t)[episode == i], np.full(LENGTHS[i], 1 / LENGTHS[i]))
 
 
 @pytest.mark.parametrize("lengths", [[7], [5, 40], [5, 40, 8]])
 def test_few_episodes_are_drawn_by_length(lengths: list[int]) -> None:
-    step = sample_steps(filled(lengths), jax.random.key(1), 50_000)
+    step = sample_steps(filled(lengths), jax.random.key(1), 50_000, WEIGHTS)
     assert_frequencies(np.asarray(step.first + step.t), np.full(sum(lengths), 1 / sum(lengths)))
 
 
 def test_world_model_offsets_hang_over_both_ends() -> None:
     replay, T = filled([30]), 4
-    segment = sample_segments(replay, jax.random.key(2), (2, 2, 3), 60_000, T)
+    segment = sample_segments(replay, jax.random.key(2), (2, 2, 3), 60_000, T, WEIGHTS)
     real = np.asarray(segment.mask)
     first_real = np.where(real, np.asarray(segment.actions), 99).min(1)
     start = first_real - real.argmax(1)  # of the whole segment, padding counted
@@ -85,7 +94,7 @@ def test_world_model_offsets_hang_over_both_ends() -> None:
 
 def test_starts_hang_over_the_front_only() -> None:
     replay, L = filled([6]), 4
-    segment = sample_starts(replay, jax.random.key(3), (2, 2, 3), 60_000, L)
+    segment = sample_starts(replay, jax.random.key(3), (2, 2, 3), 60_000, L, WEIGHTS)
     assert np.asarray(segment.mask)[:, -1].all()
     stops = np.minimum(6, np.arange(6)[:, None] + 1 + np.arange(L)).ravel()
     ways = np.bincount(stops, minlength=7)
@@ -93,7 +102,7 @@ def test_starts_hang_over_the_front_only() -> None:
 
 
 def test_segments_hold_one_episode_in_order() -> None:
-    segment = sample_segments(filled(LENGTHS), jax.random.key(4), (2, 2, 3), 2_000, 9)
+    segment = sample_segments(filled(LENGTHS), jax.random.key(4), (2, 2, 3), 2_000, 9, WEIGHTS)
     actions, mask = np.asarray(segment.actions), np.asarray(segment.mask)
     episode_of = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
     for a, m in zip(actions, mask, strict=True):
