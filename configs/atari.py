@@ -204,7 +204,7 @@ def world_model_env() -> dict:
             order=1,  # 1 Euler, 2 Heun
             s_churn=0.0,  # amount of fresh noise per step
             s_tmin=0.0,  # fresh noise only at sigmas of at least this
-            s_tmax=1e6,  # fresh noise only at sigmas of at most this
+            s_tmax=float("inf"),  # fresh noise only at sigmas of at most this; inf: at all from s_tmin on
             s_noise=1.0,  # scale of the fresh noise
         ),
     )

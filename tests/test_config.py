@@ -1,8 +1,18 @@
+import json
+import math
+import sys
+from pathlib import Path
+
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from configs.atari import get_config
-from edeline_jax.config import pour, to_dict
+from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.convert import CONFIG
 from edeline_jax.runtime.errors import ConfigError
+
+S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
 
 
 def with_value(values: dict, key: str, value: object) -> dict:
@@ -18,6 +28,29 @@ def test_the_paper_run() -> None:
     config = pour(get_config("breakout"))
     assert config.segment_length == 19 and config.context == 4
     assert pour(to_dict(config)) == config
+
+
+def from_flags(*words: str) -> Config:
+    argv = ["program", *words]
+    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
+        patch.setattr(sys, "argv", argv)  # where ml_collections looks for the keys
+        flags.FLAGS(argv)
+        return pour(CONFIG.value)
+
+
+def test_no_limit_goes_through_strict_json_and_flags(tmp_path: Path) -> None:
+    """Every value of s_tmax in every file that a run or an agent is read from; a flag may change it again."""
+    assert pour(get_config()).world_model_env.diffusion_sampler.s_tmax == math.inf
+    for s_tmax, written in ((math.inf, "inf"), (1e6, 1e6), (0.0, 0.0)):
+        config = pour(with_value(get_config().to_dict(), S_TMAX, s_tmax))
+        text = json.dumps(to_dict(config), allow_nan=False)
+        assert json.loads(text)["world_model_env"]["diffusion_sampler"]["s_tmax"] == written
+        assert pour(json.loads(text)) == config
+        (tmp_path / "config.json").write_text(text)
+        run = f"--config=run:{tmp_path}"
+        assert from_flags(run) == config
+        assert from_flags(run, f"--config.{S_TMAX}=inf").world_model_env.diffusion_sampler.s_tmax == math.inf
+        assert from_flags(run, f"--config.{S_TMAX}=2.5").world_model_env.diffusion_sampler.s_tmax == 2.5
 
 
 @pytest.mark.parametrize(
@@ -41,6 +74,12 @@ def test_the_paper_run() -> None:
         ("collection.first_epoch.min", 20_000, "config.collection.first_epoch.min"),
         ("collection.num_steps_total", 9_000, "config.collection.num_steps_total: must be at least"),
         ("env", 3, "config.env: expected a group of keys"),
+        (S_TMAX, -math.inf, f"config.{S_TMAX}: must be a number, not negative; inf is no limit, got -inf"),
+        (S_TMAX, math.nan, f"config.{S_TMAX}: must be a number"),
+        (S_TMAX, "infinite", f"config.{S_TMAX}: expected float, got str"),
+        ("world_model_env.diffusion_sampler.s_tmin", "inf", "s_tmin: expected float, got str"),
+        ("world_model_env.diffusion_sampler.s_tmin", math.inf, "s_tmin: must be a finite number, not negative"),
+        ("world_model.optimizer.lr", math.inf, "lr: must be positive and finite"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> None:

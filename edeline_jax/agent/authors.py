@@ -50,7 +50,7 @@ RENAMED = {
     "actor_critic.loss": "actor_critic.actor_critic_loss",
 }
 # Ours of the reference's keys that may be null for "no limit"; null means our default elsewhere.
-LARGEST = 1e30  # of the numbers that a config may hold
+LARGEST = 1e30  # of the numbers of most keys; the others may be infinite, as their defaults are
 NO_LIMIT = {
     "checkpointing.num_agents_to_keep": MOST,
     "world_model.optimizer.max_grad_norm": LARGEST,
@@ -151,7 +151,7 @@ def _value(theirs: Any, key: str, default: Any) -> Any:
     value = _look_up(theirs, _counterpart(key))
     if value is None:
         return NO_LIMIT.get(key, default)
-    return _number(value) if isinstance(default, float) else value
+    return _number(value, max(LARGEST, default)) if isinstance(default, float) else value
 
 
 def _counterpart(key: str) -> str:
@@ -162,11 +162,11 @@ def _counterpart(key: str) -> str:
     return RENAMED[group] + key.removeprefix(group) if group else key
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, largest: float) -> Any:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):  # left to the check of the config, which knows the key
             value = float(value)  # YAML 1.1, other than Hydra, takes 1e-4 for a word
-    return min(value, LARGEST) if isinstance(value, float) else value
+    return min(value, largest) if isinstance(value, float) else value
 
 
 def _look_up(tree: Any, key: str) -> Any:

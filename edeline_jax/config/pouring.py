@@ -1,6 +1,7 @@
 """Converts nested mappings to dataclasses and back; checks keys, types and ranges."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -9,10 +10,14 @@ from typing import Any
 from edeline_jax.config.schema import Choice, Config, Range
 from edeline_jax.runtime.errors import ConfigError, shorten
 
+INFINITY = "inf"  # JSON has no number for it
+
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The nested mapping that `pour` turns back into `config`; JSON types only, except for tuples."""
-    return dataclasses.asdict(config)
+    """The nested mapping that `pour` turns back into `config`; what JSON can hold, with tuples for its lists."""
+    return dataclasses.asdict(
+        config, dict_factory=lambda items: {key: INFINITY if value == math.inf else value for key, value in items}
+    )
 
 
 def leaves(tree: Any, key: str = "config") -> dict[str, Any]:
@@ -46,6 +51,8 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return tuple(_convert(typing.get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
     if typing.get_origin(kind) is typing.Annotated:
         kind, limits = typing.get_args(kind)
+        if value == INFINITY and isinstance(limits, Range) and limits.high == math.inf:
+            value = math.inf
         return _limit(_convert(kind, value, path), limits, path)
     if kind is bool and isinstance(value, int) and value in (0, 1):
         return bool(value)

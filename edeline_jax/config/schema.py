@@ -5,6 +5,7 @@ A key with a default came after the first release: the configs of earlier runs l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -32,6 +33,7 @@ Size = Annotated[int, Range(1, 2**16, "be at least 1, and at most 65,536")]
 Few = Annotated[int, Range(1, 64, "be at least 1, and at most 64")]
 Number = Annotated[float, Range(-1e30, 1e30, "be a finite number")]
 NonNegative = Annotated[float, Range(0.0, 1e30, "be a finite number, not negative")]
+UpperLimit = Annotated[float, Range(0.0, math.inf, "be a number, not negative; inf is no limit")]
 Positive = Annotated[float, Range(1e-30, 1e30, "be positive and finite")]
 Probability = Annotated[float, Range(0.0, 1.0, "be a probability, in 0..1")]
 
@@ -162,7 +164,7 @@ class DiffusionSamplerConfig:
     order: Annotated[int, Choice((1, 2))]
     s_churn: NonNegative
     s_tmin: NonNegative
-    s_tmax: NonNegative
+    s_tmax: UpperLimit
     s_noise: NonNegative
 
 

@@ -166,13 +166,14 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         (
             {"world_model_env.diffusion_sampler.s_tmax": "${eval:'float(\"inf\")'}"},
             "world_model_env.diffusion_sampler.s_tmax",
-            1e30,
+            "inf",
         ),
         (
             {"world_model_env.diffusion_sampler.s_tmax": float("inf")},
             "world_model_env.diffusion_sampler.s_tmax",
-            1e30,
+            "inf",
         ),
+        ({"world_model.training.max_grad_norm": float("inf")}, "world_model.optimizer.max_grad_norm", 1e30),
         ({"wandb.name": "of-${env.train.id}"}, "wandb.name", "of-UpNDownNoFrameskip-v4"),
         ({"wandb.tags": "${nowhere:1}"}, "wandb.name", "first"),  # has no counterpart, is not read
     ],
