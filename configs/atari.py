@@ -217,6 +217,8 @@ def wandb() -> dict:
         entity="",  # empty: your default
         name="",  # empty: chosen by wandb
         group="",  # a name for runs that belong together; empty: none
+        tags=(),  # words to find the run by
+        notes="",  # a text about the run; empty: none
     )
 
 

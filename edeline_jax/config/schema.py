@@ -233,6 +233,8 @@ class WandbConfig:
     entity: str
     name: str
     group: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
 
 
 @dataclass(frozen=True)

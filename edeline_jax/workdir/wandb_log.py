@@ -1,5 +1,6 @@
 """Sends metrics to wandb from a separate process, so that network trouble neither delays nor stops training."""
 
+import importlib.util
 import logging
 import multiprocessing
 import queue
@@ -12,13 +13,41 @@ from typing import Any
 from etils.epath import Path
 
 from edeline_jax.config.schema import WandbConfig
-from edeline_jax.runtime.errors import one_line
+from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import in_bucket
 from edeline_jax.workdir.folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
 MOST_LINES_WAITING = 30_000  # the queue's semaphore cannot count much further (SEM_VALUE_MAX is 32767 on macOS)
 SECONDS_TO_FINISH = 30.0
+
+
+def require_wandb(config: WandbConfig) -> None:
+    """Raises UserError if the config asks for wandb and it is not installed."""
+    if config.mode == "disabled":
+        return
+    spec = importlib.util.find_spec("wandb")
+    if spec is None or spec.origin is None:  # without an origin it is a mere folder, as wandb itself leaves them
+        raise UserError(
+            f"wandb.mode={config.mode} needs wandb: pip install wandb, or --config.wandb.mode=disabled to do without"
+        )
+
+
+def init_settings(workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `wandb.init` for the run in `workdir` with the config `resolved`."""
+    return {
+        "project": config.project,
+        "entity": config.entity or None,
+        "name": config.name or None,
+        "group": config.group or None,
+        "tags": config.tags or None,
+        "notes": config.notes or None,
+        "mode": config.mode,
+        "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
+        "id": _run_id(workdir),
+        "resume": "allow",
+        "config": dict(resolved),
+    }
 
 
 class WandbLog:
@@ -28,17 +57,7 @@ class WandbLog:
     """
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
-        settings = {
-            "project": config.project,
-            "entity": config.entity or None,
-            "name": config.name or None,
-            "group": config.group or None,
-            "mode": config.mode,
-            "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
-            "id": _run_id(workdir),
-            "resume": "allow",
-            "config": dict(resolved),
-        }
+        settings = init_settings(workdir, config, resolved)
         context = multiprocessing.get_context("spawn")  # forking a process with JAX's threads can deadlock
         self._lines = context.Queue(MOST_LINES_WAITING)
         self._lines.cancel_join_thread()  # unsent lines must not keep the program from exiting

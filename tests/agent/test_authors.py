@@ -112,6 +112,8 @@ OURS = {
     "wandb.entity": "them",
     "wandb.name": "first",
     "wandb.group": "all",
+    "wandb.tags": ("seeds", "churn"),
+    "wandb.notes": "three of each",
 }
 
 
@@ -175,7 +177,8 @@ def test_every_key_arrives(tmp_path: Path) -> None:
         ),
         ({"world_model.training.max_grad_norm": float("inf")}, "world_model.optimizer.max_grad_norm", 1e30),
         ({"wandb.name": "of-${env.train.id}"}, "wandb.name", "of-UpNDownNoFrameskip-v4"),
-        ({"wandb.tags": "${nowhere:1}"}, "wandb.name", "first"),  # has no counterpart, is not read
+        ({"wandb.tags": None}, "wandb.tags", ()),
+        ({"wandb.job_type": "${nowhere:1}"}, "wandb.name", "first"),  # has no counterpart, is not read
     ],
 )
 def test_null_expressions_and_spellings_have_their_meaning(
