@@ -1,11 +1,18 @@
 import json
 import math
+import sys
+from pathlib import Path
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from configs.atari import get_config
-from edeline_jax.config import pour, to_dict
+from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.convert import CONFIG
 from edeline_jax.runtime.errors import ConfigError
+
+S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
 
 
 def with_value(values: dict, key: str, value: object) -> dict:
@@ -23,11 +30,26 @@ def test_the_paper_run() -> None:
     assert pour(to_dict(config)) == config
 
 
-def test_infinity_survives_strict_json() -> None:
-    values = with_value(get_config("breakout").to_dict(), "world_model_env.diffusion_sampler.s_tmax", math.inf)
-    config = pour(values)
-    assert config.world_model_env.diffusion_sampler.s_tmax == math.inf
-    assert pour(json.loads(json.dumps(to_dict(config), allow_nan=False))) == config
+def from_flags(*words: str) -> Config:
+    argv = ["program", *words]
+    with pytest.MonkeyPatch.context() as patch, flagsaver.flagsaver():
+        patch.setattr(sys, "argv", argv)  # where ml_collections looks for the keys
+        flags.FLAGS(argv)
+        return pour(CONFIG.value)
+
+
+def test_no_limit_goes_through_strict_json_and_flags(tmp_path: Path) -> None:
+    """Every value of s_tmax in every file that a run or an agent is read from; a flag may change it again."""
+    for s_tmax, written in ((math.inf, "inf"), (1e6, 1e6), (0.0, 0.0)):
+        config = pour(with_value(get_config().to_dict(), S_TMAX, s_tmax))
+        text = json.dumps(to_dict(config), allow_nan=False)
+        assert json.loads(text)["world_model_env"]["diffusion_sampler"]["s_tmax"] == written
+        assert pour(json.loads(text)) == config
+        (tmp_path / "config.json").write_text(text)
+        run = f"--config=run:{tmp_path}"
+        assert from_flags(run) == config
+        assert from_flags(run, f"--config.{S_TMAX}=inf").world_model_env.diffusion_sampler.s_tmax == math.inf
+        assert from_flags(run, f"--config.{S_TMAX}=2.5").world_model_env.diffusion_sampler.s_tmax == 2.5
 
 
 @pytest.mark.parametrize(
@@ -54,9 +76,12 @@ def test_infinity_survives_strict_json() -> None:
         ("world_model.training.sample_weights", (0.5, 0.4), "world_model.training.sample_weights: must be .* sum to 1"),
         ("actor_critic.training.sample_weights", (), "config.actor_critic.training.sample_weights: must be the prob"),
         ("actor_critic.training.sample_weights", (1.5, -0.5), r"sample_weights\[0\]: must be a probability"),
-        ("world_model_env.diffusion_sampler.s_tmax", float("nan"), "s_tmax: must be a number, not negative; inf is no"),
-        ("world_model_env.diffusion_sampler.s_tmin", float("inf"), "s_tmin: must be a finite number"),
-        ("world_model_env.diffusion_sampler.s_tmin", "inf", "s_tmin: must be a finite number"),
+        (S_TMAX, -math.inf, f"config.{S_TMAX}: must be a number, not negative; inf is no limit, got -inf"),
+        (S_TMAX, math.nan, f"config.{S_TMAX}: must be a number"),
+        (S_TMAX, "infinite", f"config.{S_TMAX}: expected float, got str"),
+        ("world_model_env.diffusion_sampler.s_tmin", "inf", "s_tmin: expected float, got str"),
+        ("world_model_env.diffusion_sampler.s_tmin", math.inf, "s_tmin: must be a finite number, not negative"),
+        ("world_model.optimizer.lr", math.inf, "lr: must be positive and finite"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> None:

@@ -50,7 +50,8 @@ RENAMED = {
     "actor_critic.loss": "actor_critic.actor_critic_loss",
 }
 # Ours of the reference's keys that may be null for "no limit"; null means our default elsewhere.
-LARGEST = 1e30  # of the numbers that a config may hold
+LARGEST = 1e30  # of the numbers that a config may hold, but for this one
+S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
 NO_LIMIT = {
     "checkpointing.num_agents_to_keep": MOST,
     "world_model.optimizer.max_grad_norm": LARGEST,
@@ -148,7 +149,10 @@ def _value(theirs: Any, key: str, default: Any) -> Any:
     value = _look_up(theirs, _counterpart(key))
     if value is None:
         return NO_LIMIT.get(key, default)
-    return _number(value) if isinstance(default, float) else value
+    if not isinstance(default, float):
+        return value
+    number = _number(value)
+    return min(number, LARGEST) if isinstance(number, float) and key != S_TMAX else number
 
 
 def _counterpart(key: str) -> str:

@@ -10,19 +10,14 @@ from typing import Any
 from edeline_jax.config.schema import Choice, Config, Range
 from edeline_jax.runtime.errors import ConfigError, shorten
 
+INFINITY = "inf"  # JSON has no number for it
+
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The nested mapping that `pour` turns back into `config`; JSON types only, except for tuples.
-
-    Infinity is the word "inf", since JSON has no number for it.
-    """
-    return _without_infinity(dataclasses.asdict(config))
-
-
-def _without_infinity(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _without_infinity(value) for key, value in tree.items()}
-    return "inf" if tree == math.inf else tree
+    """The nested mapping that `pour` turns back into `config`; what JSON can hold, with tuples for its lists."""
+    return dataclasses.asdict(
+        config, dict_factory=lambda items: {key: INFINITY if value == math.inf else value for key, value in items}
+    )
 
 
 def leaves(tree: Any, key: str = "config") -> dict[str, Any]:
@@ -70,11 +65,11 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return tuple(_convert(typing.get_args(kind)[0], item, f"{path}[{i}]") for i, item in enumerate(value))
     if typing.get_origin(kind) is typing.Annotated:
         kind, limits = typing.get_args(kind)
+        if value == INFINITY and isinstance(limits, Range) and limits.high == math.inf:
+            value = math.inf
         return _limit(_convert(kind, value, path), limits, path)
     if kind is bool and isinstance(value, int) and value in (0, 1):
         return bool(value)
-    if kind is float and value == "inf":
-        return math.inf
     if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

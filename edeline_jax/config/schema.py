@@ -34,7 +34,7 @@ Few = Annotated[int, Range(1, 64, "be at least 1, and at most 64")]
 Number = Annotated[float, Range(-1e30, 1e30, "be a finite number")]
 NonNegative = Annotated[float, Range(0.0, 1e30, "be a finite number, not negative")]
 Positive = Annotated[float, Range(1e-30, 1e30, "be positive and finite")]
-Limit = Annotated[float, Range(0.0, math.inf, "be a number, not negative; inf is no limit")]
+UpperLimit = Annotated[float, Range(0.0, math.inf, "be a number, not negative; inf is no limit")]
 Probability = Annotated[float, Range(0.0, 1.0, "be a probability, in 0..1")]
 
 
@@ -165,7 +165,7 @@ class DiffusionSamplerConfig:
     order: Annotated[int, Choice((1, 2))]
     s_churn: NonNegative
     s_tmin: NonNegative
-    s_tmax: Limit
+    s_tmax: UpperLimit
     s_noise: NonNegative
 
 

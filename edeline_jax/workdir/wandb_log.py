@@ -22,6 +22,34 @@ MOST_LINES_WAITING = 30_000  # the queue's semaphore cannot count much further (
 SECONDS_TO_FINISH = 30.0
 
 
+def require_wandb(config: WandbConfig) -> None:
+    """Raises UserError if the config asks for wandb and it is not installed."""
+    if config.mode == "disabled":
+        return
+    spec = importlib.util.find_spec("wandb")
+    if spec is None or spec.origin is None:  # without an origin it is a mere folder, as wandb itself leaves them
+        raise UserError(
+            f"wandb.mode={config.mode} needs wandb: pip install wandb, or --config.wandb.mode=disabled to do without"
+        )
+
+
+def init_settings(workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `wandb.init` for the run in `workdir` with the config `resolved`."""
+    return {
+        "project": config.project,
+        "entity": config.entity or None,
+        "name": config.name or None,
+        "group": config.group or None,
+        "tags": config.tags or None,
+        "notes": config.notes or None,
+        "mode": config.mode,
+        "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
+        "id": _run_id(workdir),
+        "resume": "allow",
+        "config": dict(resolved),
+    }
+
+
 class WandbLog:
     """Queues lines for wandb without blocking; if wandb fails, only its copy of the metrics is lost.
 
@@ -29,12 +57,7 @@ class WandbLog:
     """
 
     def __init__(self, workdir: Path, config: WandbConfig, resolved: Mapping[str, Any]):
-        """Begins wandb's run; raises UserError if wandb is not installed."""
-        if importlib.util.find_spec("wandb") is None:
-            raise UserError(
-                f"config.wandb.mode={config.mode} needs wandb: pip install wandb, or --config.wandb.mode=disabled"
-            )
-        settings = settings_of(workdir, config) | {"config": dict(resolved)}
+        settings = init_settings(workdir, config, resolved)
         context = multiprocessing.get_context("spawn")  # forking a process with JAX's threads can deadlock
         self._lines = context.Queue(MOST_LINES_WAITING)
         self._lines.cancel_join_thread()  # unsent lines must not keep the program from exiting
@@ -58,22 +81,6 @@ class WandbLog:
         if self._process.is_alive():
             _LOG.warning("wandb did not finish within %.0f s; metrics.jsonl is complete", SECONDS_TO_FINISH)
             self._process.kill()
-
-
-def settings_of(workdir: Path, config: WandbConfig) -> dict[str, Any]:
-    """The arguments of `wandb.init` for the run in `workdir`; what is empty in the config is left to wandb."""
-    return {
-        "project": config.project,
-        "entity": config.entity or None,
-        "name": config.name or None,
-        "group": config.group or None,
-        "tags": config.tags or None,
-        "notes": config.notes or None,
-        "mode": config.mode,
-        "dir": tempfile.gettempdir() if in_bucket(workdir) else str(workdir),
-        "id": _run_id(workdir),
-        "resume": "allow",
-    }
 
 
 def _work(settings: dict[str, Any], lines: Any) -> None:

@@ -1,45 +1,67 @@
-"""What wandb is told, and what happens without it."""
+"""What wandb is given, and starts without wandb; nothing here reaches a network."""
 
-import importlib.util
+import dataclasses
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from configs.atari import get_config
-from edeline_jax.config import pour
-from edeline_jax.config.schema import WandbConfig
+from edeline_jax.config import Config, pour
 from edeline_jax.runtime.errors import UserError
-from edeline_jax.workdir.wandb_log import WandbLog, settings_of
+from edeline_jax.workdir.opening import open_workdir
+from edeline_jax.workdir.wandb_log import init_settings
 from tests.runs import ROOT, environment
+from tests.tiny_config import get_config
 
 
-def config(**values: object) -> WandbConfig:
-    whole = get_config()
-    whole.wandb.update(mode="offline", **values)
-    return pour(whole).wandb
+def config(**wandb: object) -> Config:
+    values = get_config()
+    values.wandb.update(wandb)
+    return pour(values)
 
 
-def test_wandb_gets_the_keys_of_the_config(tmp_path: Path) -> None:
-    chosen = {"entity": "us", "name": "first", "group": "all", "tags": ("a", "b"), "notes": "why"}
-    told = settings_of(tmp_path, config(**chosen))
-    id = (tmp_path / "wandb_id").read_text()
-    fixed = {"project": "edeline-jax", "mode": "offline", "dir": str(tmp_path), "id": id, "resume": "allow"}
-    assert told == fixed | chosen
-    assert settings_of(tmp_path, config()) == fixed | dict.fromkeys(chosen)  # and the same id again
+def test_what_wandb_is_given(tmp_path: Path) -> None:
+    """An empty text or tuple leaves the choice to wandb; the id stays that of the folder."""
+    (tmp_path / "wandb_id").write_text("0a1b2c3d")
+    fixed = {"dir": str(tmp_path), "id": "0a1b2c3d", "resume": "allow", "config": {"seed": 3}}
+    bare = config(mode="offline", project="p").wandb
+    nothing = dict.fromkeys(("entity", "name", "group", "tags", "notes"))
+    assert init_settings(tmp_path, bare, {"seed": 3}) == {"mode": "offline", "project": "p", **nothing, **fixed}
+    said = {"entity": "e", "name": "n", "group": "g", "tags": ("paper", "5 seeds"), "notes": "with churn"}
+    full = dataclasses.replace(bare, **said)
+    assert init_settings(tmp_path, full, {"seed": 3}) == {"mode": "offline", "project": "p", **said, **fixed}
 
 
-def test_a_run_that_wants_wandb_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"^config\.wandb\.mode=offline needs wandb: pip install wandb, or "):
-        WandbLog(tmp_path, config(), {})
-    assert not list(tmp_path.iterdir())
+def test_wandb_knows_these_settings(tmp_path: Path) -> None:
+    import wandb
+
+    inspect.signature(wandb.init).bind(**init_settings(tmp_path, config().wandb, {}))
 
 
-def test_nothing_else_needs_it() -> None:
-    """The programs, as they are where it is not installed."""
-    code = "import sys; sys.modules['wandb'] = None\nimport edeline_jax.training.job, edeline_jax.evaluation.exam\n"
-    code += "import edeline_jax.agent.weights, edeline_jax.report.grid, edeline_jax.dataset.__main__"
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_a_start_without_wandb_is_refused_before_it_leaves_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    message = rf"^wandb\.mode={mode} needs wandb: pip install wandb, or --config\.wandb\.mode=disabled"
+    with pytest.raises(UserError, match=message):
+        open_workdir(str(tmp_path / "run"), config(mode=mode), (), print)
+    assert not (tmp_path / "run").exists()
+    open_workdir(str(tmp_path / "run"), config(), (), print).release()
+
+
+def test_a_folder_that_wandb_left_is_not_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(UserError, match="needs wandb"):
+        open_workdir(str(tmp_path / "run"), config(mode="offline"), (), print)
+
+
+def test_no_program_needs_wandb_to_begin() -> None:
+    modules = ("training.job", "convert", "report.__main__", "dataset.__main__")
+    code = f"import sys; sys.modules['wandb'] = None; import {', '.join(f'edeline_jax.{name}' for name in modules)}"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
