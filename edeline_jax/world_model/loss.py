@@ -110,8 +110,14 @@ def world_model_loss(
     s1, s2 = params["params"]["harmony_s1"], params["params"]["harmony_s2"]
     base = jnp.log1p(jnp.exp(s1)) + jnp.log1p(jnp.exp(s2))
     # terms that do not depend on samples must count once, not once per device
-    loss = loss_rew * jnp.exp(-s1) + loss_obs * jnp.exp(-s2) + loss_end + base / counts.devices
-    harmony = {"harmony_s1": s1 / counts.devices, "harmony_s2": s2 / counts.devices}
+    harmonized_rew, harmonized_obs = loss_rew * jnp.exp(-s1), loss_obs * jnp.exp(-s2)
+    loss = harmonized_rew + harmonized_obs + loss_end + base / counts.devices
+    harmony = {
+        "harmonized_rew": harmonized_rew,
+        "harmonized_denoising": harmonized_obs,
+        "harmony_s1": s1 / counts.devices,
+        "harmony_s2": s2 / counts.devices,
+    }
     return loss, {"loss_world_model": loss, **metrics, **harmony}
 
 

@@ -115,6 +115,8 @@ def test_world_model_loss() -> None:
     for name in ("loss_world_model", "loss_end", "harmony_s1", "harmony_s2"):
         assert_close(metrics[name], arrays[f"metric_{name}"], 1e-5)
     # the reference reports these two after their harmonizer, and its other metrics are functions of s1 and s2
+    assert_close(metrics["harmonized_rew"], arrays["metric_loss_rew"], 1e-5)
+    assert_close(metrics["harmonized_denoising"], arrays["metric_loss_denoising"], 1e-5)
     assert_close(metrics["loss_rew"] * np.exp(-0.3), arrays["metric_loss_rew"], 1e-5)
     assert_close(metrics["loss_denoising"] * np.exp(0.4), arrays["metric_loss_denoising"], 1e-5)
     assert np.array_equal(metrics["confusion_rew"], arrays["confusion_rew"])
