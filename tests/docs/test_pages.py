@@ -24,7 +24,6 @@ from tests.runs import ROOT
 from tests.tiny_config import get_config as tiny_config
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-NOT_YET = {"docs/imagination.gif"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FOLDERS = "benchmarks|configs|constraints|edeline_jax|launch|tests"
 
@@ -48,8 +47,6 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         file, _, anchor = link.partition("#")
         target = (page.parent / file).resolve() if file else page
-        if str(target.relative_to(ROOT)) in NOT_YET:
-            continue
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
 
