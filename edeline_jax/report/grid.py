@@ -84,7 +84,7 @@ def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
     scores = [run.score for run in runs if run.finished and run.score is not None]
     mean = float(np.mean(scores)) if scores else None
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-    normalised = human_normalised_score(game, mean) if mean is not None and game in GAMES else None
+    normalised = human_normalised_score(game, mean) if mean is not None else None
     return GameScores(sum(run.finished for run in runs), len(runs), mean, std, normalised)
 
 
