@@ -3,7 +3,8 @@
     python -m edeline_jax.train --config=configs/atari.py:breakout        # the paper's run, for an accelerator
     python -m edeline_jax.train --config=configs/atari.py:breakout,tiny   # a laptop: small frames, networks, schedule
 
-The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26), then optionally a preset.
+The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26 of Atari 100k, `other_games.py` beside it
+the others), then optionally a preset.
 Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds).
 """
 
@@ -38,7 +39,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 
 def environment(game: str) -> dict:
     return dict(
-        id=game,  # a name in edeline_jax/envs/games.py; "catch"; "none" (a static dataset without a game to test in)
+        id=game,  # a game of Atari, see above; "catch"; "none" (a static dataset without a game to test in)
         num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
         size=64,  # side of a frame, pixels
         frame_skip=4,  # emulator frames per step; the last two are max-pooled

@@ -35,16 +35,18 @@ def cache_folder() -> Path | None:
 
 
 def more_help() -> str:
-    """The keys of a config with their defaults, and the games."""
+    """The keys of a config with their defaults, and the games of Atari 100k."""
     from edeline_jax.config import leaves
-    from edeline_jax.envs import GAMES
+    from edeline_jax.envs import GAMES, OTHER_GAMES
 
     keys = "\n".join(f"  --{key}={value}" for key, value in leaves(load("atari:breakout").to_dict()).items())
     games = "\n".join(textwrap.wrap(", ".join(GAMES), 100, initial_indent="  ", subsequent_indent="  "))
     presets = ", ".join(load_module("atari").PRESETS)
     return (
         f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {presets}), configs/catch.py, configs/run.py:RUN\n"
-        f"(atari:GAME[,PRESET], catch and run:RUN mean the same, outside of a checkout too)\n\nGames:\n{games}\n\n"
+        f"(atari:GAME[,PRESET], catch and run:RUN mean the same, outside of a checkout too)\n\n"
+        f"Games of Atari 100k:\n{games}\n"
+        f"Others of Atari work too ({len(OTHER_GAMES)}, such as zaxxon): see edeline_jax/envs/other_games.py\n\n"
         f"Keys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
     )
 

@@ -2,13 +2,14 @@
 
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
-from edeline_jax.envs.games import GAMES, find_game, human_normalised_score, our_name
+from edeline_jax.envs.games import GAMES, OTHER_GAMES, find_game, human_normalised_score, our_name
 from edeline_jax.envs.registry import NO_ENV, check_env, count_actions, env_seed, make_env
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
 __all__ = [
     "GAMES",
     "NO_ENV",
+    "OTHER_GAMES",
     "Atari",
     "Catch",
     "EnvSettings",

@@ -1,16 +1,18 @@
-"""The 26 games of Atari 100k, and the human-normalised score."""
+"""The games of Atari, first the 26 of Atari 100k, and the human-normalised score."""
 
 import difflib
 import re
 from typing import NamedTuple
 
+from edeline_jax.envs.other_games import WITH_SCORES, WITHOUT_SCORES
+
 
 class AtariGame(NamedTuple):
-    """A game with the mean returns of random play and of a human tester."""
+    """A game with the mean returns of random play and of a human tester, None where they are not known."""
 
     task_id: str  # envpool's name
-    random: float
-    human: float
+    random: float | None = None
+    human: float | None = None
 
 
 # Scores as printed in Table 1 of the EDELINE paper (arXiv:2502.00466); dqn_zoo and rliable use the same.
@@ -44,29 +46,42 @@ GAMES = {
 }
 
 
+def _task_id(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_")) + "-v5"
+
+
+OTHER_GAMES = {
+    **{name: AtariGame(_task_id(name), *scores) for name, scores in WITH_SCORES.items()},
+    **{name: AtariGame(_task_id(name)) for name in WITHOUT_SCORES},
+}
+_EVERY_GAME = GAMES | OTHER_GAMES
+
+
 def our_name(name: str) -> str:
     """Our name of a game spelt "MsPacmanNoFrameskip-v4" or "ALE/MsPacman-v5", as elsewhere; others stay as they are."""
     plain = _plain(name)
-    return plain if plain in GAMES else name
+    return plain if plain in _EVERY_GAME else name
 
 
 def find_game(name: str) -> AtariGame:
     """Looks a game up by our name ("ms_pacman"); an unknown one raises ValueError naming the nearest."""
-    if name not in GAMES:
+    if name not in _EVERY_GAME:
         plain = _plain(name)
-        nearest = [plain] if plain in GAMES else difflib.get_close_matches(plain, GAMES)
-        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(sorted(GAMES))}"
-        raise ValueError(f"unknown game {name!r}; {hint}")
-    return GAMES[name]
+        nearest = [plain] if plain in _EVERY_GAME else difflib.get_close_matches(plain, _EVERY_GAME)
+        known = f"known: {', '.join(sorted(GAMES))}, and those in edeline_jax/envs/other_games.py"
+        raise ValueError(f"unknown game {name!r}; " + (f"did you mean {' or '.join(nearest)}?" if nearest else known))
+    return _EVERY_GAME[name]
 
 
-def human_normalised_score(game: str, score: float) -> float:
-    """0 for the score of random play, 1 for the human's; `game` as in `find_game`."""
-    reference = find_game(game)
+def human_normalised_score(game: str, score: float) -> float | None:
+    """0 for the score of random play, 1 for the human's; None for a game or environment where these are not known."""
+    reference = _EVERY_GAME.get(game)
+    if reference is None or reference.random is None or reference.human is None:
+        return None
     return (score - reference.random) / (reference.human - reference.random)
 
 
 def _plain(name: str) -> str:
     """Without what Gymnasium and ALE put around a game's name, in our spelling."""
     name = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", name)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z]|\d[a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edeline_jax.envs import atari, catch
-from edeline_jax.envs.games import GAMES, find_game
+from edeline_jax.envs.games import GAMES, OTHER_GAMES, find_game
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
 NO_ENV = "none"  # the id in a config that learns from a dataset and has no game to test in
@@ -26,7 +26,7 @@ class Family(NamedTuple):
 
 ATARI = Family(check=lambda size: None, make=atari.make)
 CATCH = Family(check=catch.check_size, make=catch.make)
-FAMILIES = {"catch": CATCH, **dict.fromkeys(GAMES, ATARI)}
+FAMILIES = {"catch": CATCH, **dict.fromkeys((*GAMES, *OTHER_GAMES), ATARI)}
 
 
 def check_env(id: str, size: int) -> None:

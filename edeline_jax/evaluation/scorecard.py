@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, summarize_games
-from edeline_jax.envs import GAMES, human_normalised_score
+from edeline_jax.envs import human_normalised_score
 from edeline_jax.report.statistics import estimate, mean
 
 ROWS = {"agent": "agent", "random": "random play"}  # key of the tree -> its name in the table
@@ -14,8 +14,8 @@ ROWS = {"agent": "agent", "random": "random play"}  # key of the tree -> its nam
 def statistics(id: str, games: list[Game]) -> dict[str, Any]:
     """Figures of games of the environment `id`: those of `summarize_games`, how certain the mean is, and every game.
 
-    Standard error and interval are None where there is one game only; the human-normalised score is there for Atari
-    games.
+    Standard error and interval are None where there is one game only; the human-normalised score is there for
+    games of which a human's is known.
     """
     scores, lengths = (list(column) for column in zip(*games, strict=True))
     n = len(scores)
@@ -24,8 +24,9 @@ def statistics(id: str, games: list[Game]) -> dict[str, Any]:
         "return_standard_error": float(np.std(scores, ddof=1) / n**0.5) if n > 1 else None,
         "return_interval": None if low is None else [float(low), float(high)],
     }
-    if id in GAMES:
-        figures["human_normalised_score"] = human_normalised_score(id, figures["return_mean"])
+    normalised = human_normalised_score(id, figures["return_mean"])
+    if normalised is not None:
+        figures["human_normalised_score"] = normalised
     return figures | {"returns": scores, "lengths": lengths}
 
 

@@ -71,7 +71,7 @@ def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
     mean = float(np.mean(scores)) if scores else None
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     error = std / len(scores) ** 0.5 if std is not None else None
-    normalised = human_normalised_score(game, mean) if mean is not None and game in GAMES else None
+    normalised = human_normalised_score(game, mean) if mean is not None else None
     finished = sum(run.finished for run in runs)
     return GameScores(finished, len(runs), mean, std, error, normalised, published_scores(game))
 

@@ -7,7 +7,7 @@ from etils.epath import Path
 
 from edeline_jax.acting.scoreboard import summarize_games
 from edeline_jax.config import Config
-from edeline_jax.envs import GAMES, human_normalised_score
+from edeline_jax.envs import human_normalised_score
 from edeline_jax.evaluation.tester import Evaluation
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.errors import UserError, one_line
@@ -59,6 +59,7 @@ def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
     summary = {"id": run.config.env.id, "seed": run.config.seed, **updates, **statistics}
     if test is not None and test.losses:
         summary["world_model_test"] = test.losses
-    if run.config.env.id in GAMES:
-        summary["human_normalised_score"] = human_normalised_score(run.config.env.id, statistics["return_mean"])
+    score = human_normalised_score(run.config.env.id, statistics["return_mean"]) if statistics else None
+    if score is not None:
+        summary["human_normalised_score"] = score
     return summary | {"progress": run.progress._asdict()}

@@ -6,6 +6,7 @@ import ale_py
 import cv2
 import numpy as np
 
+LINES = 210  # envpool shows no more of the games whose screens are taller
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 
@@ -50,4 +51,4 @@ class Emulator:
         return Outcome(self._resize(self.screen), reward, self.ale.lives() < lives, self.ale.game_over())
 
     def _resize(self, screen: np.ndarray) -> np.ndarray:
-        return cv2.resize(screen, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return cv2.resize(screen[:LINES], (self.size, self.size), interpolation=cv2.INTER_AREA)

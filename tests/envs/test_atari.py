@@ -65,6 +65,14 @@ def test_frames_and_rewards_are_the_emulators(game):
     assert played.end.dtype == played.truncation.dtype == played.game_over.dtype == bool
 
 
+@pytest.mark.parametrize("game", ["phoenix", "tic_tac_toe_3d", "adventure"])  # the last one's screen is cut off
+def test_games_beyond_the_26_are_the_emulators_too(game):
+    env = make_env(settings(game), 1, 0, lives_end=False)
+    assert env.num_actions == len(Emulator(game, SIZE, SKIP).actions)  # 8, 10 and 18
+    played = assert_same_games(env, game, 60)
+    assert (played.obs != played.obs[0]).any()
+
+
 @pytest.mark.parametrize("life_loss_ends", [True, False])
 def test_every_step_is_a_transition_across_game_overs(life_loss_ends):
     env = make_atari("breakout", 3, lives_end=life_loss_ends)

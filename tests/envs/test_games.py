@@ -8,7 +8,7 @@ import pytest
 
 from configs.atari import get_config
 from edeline_jax.config import pour
-from edeline_jax.envs import GAMES, find_game, human_normalised_score, make_env, our_name
+from edeline_jax.envs import GAMES, OTHER_GAMES, find_game, human_normalised_score, make_env, our_name
 
 
 def test_there_are_26_games_with_their_own_ids():
@@ -18,6 +18,24 @@ def test_there_are_26_games_with_their_own_ids():
         assert game.random < game.human
 
 
+def test_the_other_games_are_the_rest_of_envpools():
+    from envpool.registration import registry  # the package's list has names alone
+
+    specs = {id: spec for id, spec in registry.specs.items() if spec[0] == "envpool.atari" and id.endswith("-v5")}
+    theirs = {spec[2]["task"]: id for id, spec in specs.items()}
+    assert {name: game.task_id for name, game in (GAMES | OTHER_GAMES).items()} == theirs
+    assert not set(GAMES) & set(OTHER_GAMES)
+
+
+def test_the_other_scores_are_those_of_the_57_games():
+    scores = {name: game for name, game in OTHER_GAMES.items() if game.random is not None}
+    assert len(scores) == 57 - 26 and all(game.random < game.human for game in scores.values())
+    assert human_normalised_score("zaxxon", 32.5) == 0 and human_normalised_score("zaxxon", 9173.3) == 1
+    assert human_normalised_score("skiing", -10717.5) == pytest.approx(0.5)
+    for name in ("donkey_kong", "catch", "none"):
+        assert human_normalised_score(name, 1.0) is None
+
+
 def test_human_normalised_score():
     assert human_normalised_score("pong", -20.7) == 0
     assert human_normalised_score("pong", 14.6) == 1
@@ -25,7 +43,10 @@ def test_human_normalised_score():
     assert human_normalised_score("breakout", 250.5) == pytest.approx(8.639, abs=1e-3)
 
 
-@pytest.mark.parametrize(("typo", "meant"), [("brekout", "breakout"), ("MsPacman", "ms_pacman"), ("q*bert", "qbert")])
+TYPOS = {"brekout": "breakout", "MsPacman": "ms_pacman", "q*bert": "qbert", "zaxon": "zaxxon"}
+
+
+@pytest.mark.parametrize(("typo", "meant"), TYPOS.items())
 def test_unknown_game_names_the_nearest(typo, meant):
     with pytest.raises(ValueError, match=f"did you mean .*{meant}") as error:
         find_game(typo)
@@ -34,7 +55,7 @@ def test_unknown_game_names_the_nearest(typo, meant):
 
 @pytest.mark.parametrize("spelling", ["{}NoFrameskip-v4", "{}Deterministic-v0", "ALE/{}-v5", "{}"])
 def test_every_game_is_known_as_gymnasium_and_ale_spell_it(spelling):
-    for name, game in GAMES.items():
+    for name, game in (GAMES | OTHER_GAMES).items():
         assert our_name(spelling.format(game.task_id.removesuffix("-v5"))) == name
 
 
@@ -44,8 +65,9 @@ def test_other_names_stay_as_they_are(name):
 
 
 def test_unknown_environment_is_refused():
-    with pytest.raises(ValueError, match="unknown game 'doom'"):
-        make_env(dataclasses.replace(pour(get_config()).env, id="doom"), 1, 0, lives_end=True)
+    known = r"known: alien, .*, up_n_down, and those in edeline_jax/envs/other_games\.py$"
+    with pytest.raises(ValueError, match=f"unknown game 'minecraft'; {known}"):
+        make_env(dataclasses.replace(pour(get_config()).env, id="minecraft"), 1, 0, lives_end=True)
 
 
 def test_importing_the_package_does_not_import_envpool():

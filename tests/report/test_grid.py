@@ -173,6 +173,17 @@ def test_catch_has_no_human_normalised_score_and_no_game_no_score(tmp_path: Path
     assert games == {"catch": (1, 1, 0.5, None, None, None, {}), "none": (1, 1, None, None, None, None, {})}
 
 
+def test_games_beyond_the_26_have_their_row_and_no_share_in_the_figures_over_games(grid: Path) -> None:
+    before = summarize(read(grid)[0])
+    write_run(grid / "zaxxon", "zaxxon", 0, 9173.3)
+    write_run(grid / "donkey_kong", "donkey_kong", 0, 300.0)
+    after = summarize(read(grid)[0])
+    assert after.overall == before.overall
+    alone = {"zaxxon": (1, 1, 9173.3, None, None, 1.0, {}), "donkey_kong": (1, 1, 300.0, None, None, None, {})}
+    assert after.games == before.games | alone
+    assert "2 of 26 games, 5 runs" in table(after)
+
+
 def test_damaged_and_foreign_files_are_named_and_passed_over(grid: Path) -> None:
     (grid / "boxing" / "0" / "config.json").write_text('{"seed": 0, "env"')
     (grid / "boxing" / "1" / "summary.json").write_text(

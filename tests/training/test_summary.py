@@ -50,6 +50,13 @@ def test_the_mean_return_is_the_score(game: str, score: float) -> None:
     }
 
 
+@pytest.mark.parametrize(("game", "score"), [("zaxxon", (6 - 32.5) / (9173.3 - 32.5)), ("donkey_kong", None)])
+def test_a_game_beyond_the_26_is_normalised_where_its_scores_are_known(game: str, score: float | None) -> None:
+    summary = summarize(run(game), Evaluation(GAMES, None, {}))
+    assert summary["return_mean"] == 6.0 and summary.get("human_normalised_score") == pytest.approx(score)
+    assert ("human_normalised_score" in summary) == (score is not None)
+
+
 @pytest.mark.parametrize("game", ["catch", "none"])
 def test_without_a_human_there_is_no_human_normalised_score(game: str) -> None:
     values = get_config("catch")
