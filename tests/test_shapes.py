@@ -96,7 +96,7 @@ def cut_out(replay: Replay, places: Step, start: jax.Array) -> Segment:
 
 
 def steps(replay: Replay) -> Step:
-    return sample_steps(replay, jax.random.key(0), B)
+    return sample_steps(replay, jax.random.key(0), B, (0.5, 0.5))
 
 
 def restarted(chosen: jax.Array, old: jax.Array) -> jax.Array:

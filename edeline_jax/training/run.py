@@ -34,7 +34,7 @@ from edeline_jax.workdir.opening import Workdir
 
 Say = Callable[[str], None]
 PROFILED_UPDATES = 3
-SECONDS_BETWEEN_PICTURES = 60.0
+SECONDS_BETWEEN_PICTURES = 300.0
 
 
 class Run:
