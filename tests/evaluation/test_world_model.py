@@ -17,10 +17,12 @@ from tests.world_model.rules import Rule, RuleModel, level, show_action
 STEPS = 40  # of each episode
 
 
-def config() -> Config:
-    """Small frames, one segment in a batch."""
+def config(**sample_weights: tuple[float, ...]) -> Config:
+    """Small frames, one segment in a batch; other `sample_weights` for the networks that are named."""
     values = get_config()
     values.world_model.training.batch_size = 1
+    for network, weights in sample_weights.items():
+        values[network].training.sample_weights = weights
     plain = pour(values)
     return dataclasses.replace(plain, env=dataclasses.replace(plain.env, size=4))
 
@@ -35,9 +37,12 @@ def replay(actions: np.ndarray) -> Replay:
     )
 
 
-def losses(rule: Rule, num_batches: int, actions: np.ndarray) -> dict[str, np.ndarray]:
+def losses(
+    rule: Rule, num_batches: int, actions: np.ndarray, **sample_weights: tuple[float, ...]
+) -> dict[str, np.ndarray]:
     params = {"world_model": {"params": {"harmony_s1": np.float32(0.5), "harmony_s2": np.float32(-0.5)}}}
-    setup = make_setup(Agent(RuleModel(config().agent, rule), None), config())
+    c = config(**sample_weights)
+    setup = make_setup(Agent(RuleModel(c.agent, rule), None), c)
     return jax.device_get(world_model_test(params, replay(actions), jax.random.key(0), setup, num_batches))
 
 
@@ -63,3 +68,12 @@ def test_means_are_those_over_all_batches() -> None:
     one_action_throughout = np.repeat(np.array([0, 2] * 4)[:, None], STEPS, 1)
     wrong = losses(show_zero, 64, one_action_throughout)["pixel_error"] / 200 * 64
     assert wrong == pytest.approx(np.round(wrong), abs=0.05) and 16 < wrong < 48
+
+
+def test_episodes_are_drawn_with_the_weights_of_the_world_model() -> None:
+    """The older four episodes are predicted right, the newer four wrong, segments and pixels alike."""
+    actions = np.repeat(np.array([0] * 4 + [2] * 4)[:, None], STEPS, 1)
+    older = losses(show_zero, 16, actions, world_model=(1.0, 0.0), actor_critic=(0.0, 1.0))
+    assert older["pixel_error"] < 0.01 and older["loss_denoising"] < 1e-3
+    newer = losses(show_zero, 16, actions, world_model=(0.0, 1.0), actor_critic=(1.0, 0.0))
+    assert newer["pixel_error"] > 100 and newer["loss_denoising"] > 0.01
