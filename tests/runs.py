@@ -15,7 +15,7 @@ from edeline_jax.report.runs import read_lines
 from edeline_jax.workdir.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
-TINY = "tests/tiny_config.py"
+TINY = str(ROOT / "tests" / "tiny_config.py")
 PROGRAMS_LOG = "jax._src.interpreters.pxla"
 LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": PROGRAMS_LOG}
 IN_A_HURRY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}

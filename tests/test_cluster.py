@@ -179,8 +179,7 @@ def test_a_folder_that_not_every_process_sees_is_refused_in_all(tmp_path: Path) 
     folders = tmp_path / "one", tmp_path / "two"
     for folder in folders:
         folder.mkdir()
-    flags = f"--config={ROOT / 'tests' / 'tiny_config.py'}"
-    for status, _, errors in outputs(start_processes("run", 2, 2, flags, folders=folders), timeout=120):
+    for status, _, errors in outputs(start_processes("run", 2, 2, folders=folders), timeout=120):
         assert (
             status == 1 and "error: run: not every process of this run sees it; --workdir must be on a disk" in errors
         )
