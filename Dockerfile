@@ -2,7 +2,7 @@
 # How to build and run it: docs/running.md.
 FROM python:3.12-slim
 ARG EXTRAS=cuda12,gcs
-ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility XDG_CACHE_HOME=/cache
 WORKDIR /edeline-jax
 COPY pyproject.toml README.md LICENSE ./
 COPY constraints constraints
