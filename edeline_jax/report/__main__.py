@@ -3,7 +3,6 @@
 Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--json=FILE]`; includes every run in and below the folders.
 """
 
-import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -12,7 +11,7 @@ from edeline_jax.report.grid import summarize, to_json
 from edeline_jax.report.runs import find_runs, without_repetitions
 from edeline_jax.report.table import table
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.errors import UserError, printable
+from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
 
 JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
@@ -27,10 +26,7 @@ def main(argv: Sequence[str]) -> None:
         if not folder.exists():
             raise UserError(f"{folder}: no such folder")
 
-    def warn(line: str) -> None:
-        print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
-
-    runs = without_repetitions(find_runs(folders, warn), warn)
+    runs = without_repetitions(find_runs(folders, command_line.warn), command_line.warn)
     if not runs:
         raise UserError(f"{', '.join(argv[1:])}: no run there; the folder of a run has a config.json")
     grid = summarize(runs)

@@ -66,6 +66,12 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def warn(line: str) -> None:
+    """Prints a warning, if somebody reads it."""
+    with contextlib.suppress(OSError):
+        print(f"warning: {printable(line)}", file=sys.stderr, flush=True)
+
+
 def give_up(reason: str) -> None:
     """Prints one line and exits with status 1, without a teardown: Orbax's abandoned writes would print errors."""
     try:
@@ -102,7 +108,7 @@ def _quieten_libraries() -> None:
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("edeline_jax").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # Orbax's other reads and writes when one has failed
-    warnings.showwarning = lambda message, *place: _warn(str(message))
+    warnings.showwarning = lambda message, *place: warn(" ".join(str(message).split()))
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # harmless: it compiles
     default = sys.unraisablehook
 
@@ -111,11 +117,6 @@ def _quieten_libraries() -> None:
             default(unraisable)
 
     sys.unraisablehook = hook
-
-
-def _warn(text: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"warning: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 def _mistake(error: Exception, argv: Sequence[str]) -> str:
