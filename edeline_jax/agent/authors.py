@@ -49,9 +49,9 @@ RENAMED = {
     "actor_critic.optimizer.max_grad_norm": "actor_critic.training.max_grad_norm",
     "actor_critic.loss": "actor_critic.actor_critic_loss",
 }
-# Ours of the reference's keys that may be null for "no limit"; null means our default elsewhere.
-LARGEST = 1e30  # of the numbers that a config may hold, but for this one
+LARGEST = 1e30  # of the numbers that a config may hold, but for this key's
 S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
+# Ours of the reference's keys that may be null for "no limit"; null means our default elsewhere.
 NO_LIMIT = {
     "checkpointing.num_agents_to_keep": MOST,
     "world_model.optimizer.max_grad_norm": LARGEST,

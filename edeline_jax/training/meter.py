@@ -1,8 +1,7 @@
 """How far a part of an epoch is: a bar on a terminal, a line a minute in a log file."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from tqdm import tqdm
 
@@ -31,13 +30,13 @@ class Meter:
     def to(self, count: int, losses: Mapping[str, float] | None = None) -> None:
         """Shows that `count` units are done, and the newest losses."""
         shown = {name: f"{value:.4g}" for name, value in (losses or {}).items()}
+        new, self._count = count - self._count, count
         if not self._bar.disable:
             self._bar.set_postfix(shown, refresh=False)
-            self._bar.update(count - self._count)
+            self._bar.update(new)
         elif time.perf_counter() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.perf_counter()
-            self._say(self._line(count, shown))
-        self._count = count
+            self._say(self._line(shown))
 
     def add(self, count: int, losses: Mapping[str, float] | None = None) -> None:
         """Shows that `count` more units are done."""
@@ -52,23 +51,14 @@ class Meter:
         """Takes the bar off the terminal."""
         self._bar.close()
 
-    def _line(self, count: int, shown: Mapping[str, str]) -> str:
-        rate = count / (time.perf_counter() - self._begin)
-        left = [f"{tqdm.format_interval((self._total - count) / rate)} left"] if count else []
+    def _line(self, shown: Mapping[str, str]) -> str:
+        seconds = self.seconds_per_unit
+        rate = 1 / seconds if seconds else 0.0
+        left = [f"{tqdm.format_interval((self._total - self._count) * seconds)} left"] if seconds else []
         parts = [f"{rate:.3g} {self._unit}s/s", *(f"{name} {value}" for name, value in shown.items()), *left]
-        return f"{self._description}: {count:,} of {self._total:,}, {', '.join(parts)}"
+        return f"{self._description}: {self._count:,} of {self._total:,}, {', '.join(parts)}"
 
 
 def losses_of(scalars: Mapping[str, float]) -> dict[str, float]:
     """The losses among an update's metrics, by their short names."""
     return {name.removeprefix("loss_"): value for name, value in scalars.items() if name.startswith("loss_")}
-
-
-@contextlib.contextmanager
-def metered(description: str, total: int, unit: str, say: Callable[[str], None], is_main: bool) -> Iterator[Meter]:
-    """A meter that is closed at the end."""
-    meter = Meter(description, total, unit, say, is_main)
-    try:
-        yield meter
-    finally:
-        meter.close()

@@ -1,8 +1,8 @@
 """A run: collect, train, test, save, epoch after epoch (EDELINE, algorithm 1 and appendix)."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 
 import jax
 import numpy as np
@@ -20,14 +20,15 @@ from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.learning.setup import make_setup
+from edeline_jax.report.curves import draw_curves
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
 from edeline_jax.runtime.stopwatch import Stopwatch
-from edeline_jax.training.meter import Meter, losses_of, metered
+from edeline_jax.training.dream import draw_dream
+from edeline_jax.training.meter import Meter, losses_of
 from edeline_jax.training.model_free import ModelFreeProgram
 from edeline_jax.training.narration import epoch_line, introduction, resumption, seconds_left, sizes, test_line
-from edeline_jax.training.pictures import draw_dream, draw_learning
 from edeline_jax.training.start import start
 from edeline_jax.workdir.metrics import MetricsLog
 from edeline_jax.workdir.opening import Workdir
@@ -281,12 +282,15 @@ class Run:
 
         The films show a test game or a held-out episode; if there is neither, the training replay.
         """
-        pictures = draw_learning(self.folder)
+        self.folder.report.mkdir(exist_ok=True)
+        pictures = draw_curves(self.folder.metrics, self.folder.report)
         if not self.config.training.model_free:
             self._announce("film")
             replay = local(self.replay) if test is None else test.replay
             setup = make_setup(self.agent, self.config)
-            films = draw_dream(self.folder, local(self.state.world_model.params), replay, self.config.seed, setup)
+            films = draw_dream(
+                self.folder.report, local(self.state.world_model.params), replay, self.config.seed, setup
+            )
             if not films:
                 self.say(
                     f"no film: no episode there is longer than the {self.config.context} frames that imagination "
@@ -322,8 +326,9 @@ class Run:
         rows = cluster.gather_rows(np.array(list(games)).reshape(-1, len(Game._fields)))
         self._write("collect", summarize_games([Game(*row) for row in rows.tolist()]))
 
-    def _metered(self, description: str, total: int, unit: str) -> AbstractContextManager[Meter]:
-        return metered(f"epoch {self.progress.epoch} {description}", total, unit, self.say, cluster.is_main())
+    def _metered(self, description: str, total: int, unit: str) -> contextlib.AbstractContextManager[Meter]:
+        name = f"epoch {self.progress.epoch} {description}"
+        return contextlib.closing(Meter(name, total, unit, self.say, cluster.is_main()))
 
     def _refuse_not_finite(self, network: str, scalars: dict[str, float]) -> None:
         bad = not_finite(scalars)

@@ -1,12 +1,13 @@
 """What is shown of a part of an epoch, on a terminal and in a log file."""
 
+import contextlib
 import io
 import sys
 
 import pytest
 
 from edeline_jax.training import meter
-from edeline_jax.training.meter import Meter, losses_of, metered
+from edeline_jax.training.meter import Meter, losses_of
 
 
 class Clock:
@@ -47,7 +48,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_gets_a_bar_with_the_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     said: list[str] = []
-    with metered("collect", 8, "step", said.append, is_main=True) as shown:
+    with contextlib.closing(Meter("collect", 8, "step", said.append, is_main=True)) as shown:
         shown.to(3, {"rew": 0.25})
         shown.add(1, {"rew": 0.5})
         shown._bar.refresh()  # which tqdm does by itself after a tenth of a second
