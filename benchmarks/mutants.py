@@ -81,7 +81,7 @@ def run_pytest(root: Path, tests: str) -> None:
     sys.path.insert(0, str(root))
     sys.dont_write_bytecode = True  # Python would take the bytecode of one fault for that of the next
     first, *more = shlex.split(tests)
-    sys.exit(pytest.main([f"tests/{first}", *more, "-x", "-q", "-p", "no:cacheprovider"]))
+    sys.exit(pytest.main([f"tests/{first}", *more, "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]))
 
 
 def is_killed(root: Path, fault: Fault) -> bool:

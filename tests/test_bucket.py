@@ -11,15 +11,16 @@ from edeline_jax.convert import main as convert
 from edeline_jax.dataset.__main__ import main as dataset
 from edeline_jax.evaluation.exam import evaluate
 from edeline_jax.evaluation.rounds import Plan
-from edeline_jax.runtime import files
 from edeline_jax.runtime.errors import UserError
-from edeline_jax.runtime.files import Lines, to_path
+from edeline_jax.runtime.files import to_path
 from tests.in_process import call, train_here
 from tests.object_store import ObjectStore
 from tests.runs import assert_one_line_error, module, train
 from tests.test_cluster import outputs, start_processes
 
 FOLDER = "gs://bucket/games/run"
+
+pytestmark = pytest.mark.ci
 
 
 @pytest.fixture(scope="module")
@@ -99,20 +100,6 @@ def test_a_bucket_that_takes_nothing_is_one_line(store: ObjectStore) -> None:
     assert_one_line_error(train("s3://bucket/run"), "s3://bucket/run: must be a folder on a disk or in a bucket, gs://")
     profiled = train("gs://bucket/other", "--profile")
     assert_one_line_error(profiled, "profiles need a --workdir on a disk")
-
-
-def test_without_its_library_a_bucket_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'edeline-jax\[gcs\]'"):
-        to_path("gs://bucket/run")
-
-
-def test_lines_go_on_after_one_that_was_cut_short(tmp_path: Path) -> None:
-    path = to_path(str(tmp_path / "lines"))
-    path.write_text("whole\ncut sh")
-    lines = Lines(path)
-    lines.append("next")
-    assert path.read_text().splitlines() == ["whole", "cut sh", "next"]
 
 
 @pytest.mark.slow

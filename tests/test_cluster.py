@@ -82,6 +82,9 @@ def saved(workdir: Path) -> tuple[int, dict[str, np.ndarray]]:
     return number, {jax.tree_util.keystr(path): np.asarray(x) for path, x in leaves}
 
 
+pytestmark = pytest.mark.ci
+
+
 @pytest.fixture(scope="module")
 def first_start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A run of two processes with two devices each, and what they said; later tests go on with it."""

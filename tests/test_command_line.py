@@ -134,6 +134,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert_one_line_error(result, str(tmp_path))
 
 
+@pytest.mark.ci
 def test_a_run_outlives_those_who_read_its_output(finished: Path) -> None:
     """Standard output closed after a line, and standard error from the start."""
     (finished / "summary.json").unlink()
@@ -144,6 +145,7 @@ def test_a_run_outlives_those_who_read_its_output(finished: Path) -> None:
     assert [row["test/num_games"] for row in rows(finished) if "test/num_games" in row] == [4, 4, 6, 6]
 
 
+@pytest.mark.ci
 def test_a_closed_standard_error_does_not_disarm_the_second_signal(tmp_path: Path) -> None:
     process = start(tmp_path, *flags(LONG))
     process.stderr.close()

@@ -55,6 +55,7 @@ def small_disk(folder: Path, kib: int) -> tuple[str, ...]:
     return ("unshare", "-rm", "bash", "-c", script, "limited")
 
 
+@pytest.mark.ci
 def test_a_full_disk_stops_with_one_line_and_earlier_checkpoints_intact(finished: Path) -> None:
     """The arrays of a state no longer fit, small files do."""
     before = numbers(finished)
@@ -105,6 +106,7 @@ def test_a_lower_total_keeps_every_step_that_is_stored(finished: Path) -> None:
     assert summary(finished)["progress"]["epoch"] == 5
 
 
+@pytest.mark.ci
 def test_collected_steps_without_a_checkpoint_are_not_deleted(finished: Path) -> None:
     shutil.rmtree(finished / "checkpoints")
     before = contents(finished / "replay")
@@ -185,6 +187,7 @@ def test_a_program_that_does_not_compile_costs_nothing(tmp_path: Path, monkeypat
     assert not (tmp_path / "metrics.jsonl").exists() and not (tmp_path / "replay").exists()
 
 
+@pytest.mark.ci
 def test_a_test_that_fails_does_not_cost_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("the emulator has died")
@@ -203,6 +206,7 @@ class Crash(Exception):
     pass
 
 
+@pytest.mark.ci
 def test_a_long_epoch_is_saved_while_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash in the middle of the first epoch, behind its collection and 8 updates of the world model."""
 
@@ -230,6 +234,7 @@ def test_a_second_process_is_refused(finished: Path) -> None:
             train_here(finished)
 
 
+@pytest.mark.ci
 def test_an_unreachable_wandb_neither_stops_nor_slows_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,6 +251,7 @@ def test_an_unreachable_wandb_neither_stops_nor_slows_a_run(
     assert [row["epoch"] for row in rows(tmp_path) if "world_model/loss_rew" in row][-1] == 4
 
 
+@pytest.mark.ci
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_batch(tmp_path: Path) -> None:
     optimizer = {"world_model.optimizer.lr": 1e30, "world_model.optimizer.lr_warmup_steps": 0}
     message = "loss_.* of the world_model not finite in update 2, epoch 1.*; none was saved"
@@ -281,6 +287,7 @@ def test_a_device_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.M
         train_here(tmp_path)
 
 
+@pytest.mark.ci
 def test_games_too_short_to_imagine_in_end_without_a_film(tmp_path: Path) -> None:
     """Of the test games fewer steps are kept than imagination begins with."""
     output = train_here(tmp_path, {"evaluation.num_steps_replay": 3}, pictures=True)

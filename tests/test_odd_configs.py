@@ -137,9 +137,8 @@ def replay_shapes(config: Config) -> Replay:
     return jax.eval_shape(lambda: empty_replay(config, make_mesh(jax.devices()[:1]), steps_per_env(config)))
 
 
-def slow(trace: Callable[[Config], None], trials: int, seed: int, *marks: pytest.MarkDecorator) -> Any:
-    marks = (pytest.mark.slow, *marks)
-    return pytest.param(trace, trials, seed, marks=marks, id=f"{trace.__name__}-{trials}-{seed}")
+def longer(mark: pytest.MarkDecorator, trace: Callable[[Config], None], trials: int, seed: int) -> Any:
+    return pytest.param(trace, trials, seed, marks=mark, id=f"{trace.__name__}-{trials}-{seed}")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +146,9 @@ def slow(trace: Callable[[Config], None], trials: int, seed: int, *marks: pytest
     [
         (trace, 3, 0),
         (trace_whole, 1, 1),
-        *[slow(trace, 75, seed, pytest.mark.ci) for seed in range(10, 14)],  # 300
-        *[slow(trace, 300, seed) for seed in range(20, 30)],  # 3,000
-        slow(trace_whole, 60, 3),
+        *[longer(pytest.mark.ci, trace, 75, seed) for seed in range(10, 14)],  # 300
+        *[longer(pytest.mark.slow, trace, 300, seed) for seed in range(20, 30)],  # 3,000
+        longer(pytest.mark.slow, trace_whole, 60, 3),
     ],
 )
 def test_what_the_door_accepts_can_be_traced(trace: Callable[[Config], None], trials: int, seed: int) -> None:

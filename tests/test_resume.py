@@ -81,6 +81,7 @@ def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Pat
     assert (tmp_path / "report" / "imagination.gif").exists() and "return_mean" not in end
 
 
+@pytest.mark.ci
 def test_a_run_stopped_in_collection_in_an_update_and_in_a_save_ends_with_its_schedule(tmp_path: Path) -> None:
     changes = {"world_model.training.steps_first_epoch": 40, "training.num_final_epochs": 0}
     output = train_here(tmp_path, changes, stop=Stop("replay:", breaths=1))

@@ -183,6 +183,7 @@ def on_eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return workdir, logged_run(workdir, ON_EIGHT, devices=8)
 
 
+@pytest.mark.ci
 def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:
     workdir, output = on_eight
     assert "devices: 8 x" in output
@@ -194,6 +195,7 @@ def test_eight_devices_keep_the_schedule(on_eight: tuple[Path, str]) -> None:
     ]
 
 
+@pytest.mark.ci
 def test_the_loss_falls_on_eight_devices_as_on_one(finished: tuple[Path, str], on_eight: tuple[Path, str]) -> None:
     one, eight = losses(finished[0]), losses(on_eight[0])
     assert one[-1] < 0.6 * one[0] and eight[-1] < 0.6 * eight[0]
@@ -204,6 +206,7 @@ def test_nothing_compiles_after_the_first_epoch(finished: tuple[Path, str]) -> N
     assert_nothing_compiles_after_the_first_epoch(finished[1])
 
 
+@pytest.mark.ci
 def test_nothing_compiles_after_the_first_epochs_on_eight_devices(on_eight: tuple[Path, str]) -> None:
     assert_nothing_compiles_after_the_first_epoch(on_eight[1])
 
