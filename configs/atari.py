@@ -27,7 +27,8 @@ def get_config(spec: str = "breakout") -> ConfigDict:
             world_model=world_model(),  # how denoiser, memory and heads learn from real segments
             actor_critic=actor_critic(),  # how the policy and its value learn, in imagination
             world_model_env=world_model_env(),  # the world model as an environment: what an imagined rollout is
-            wandb=wandb(),  # a copy of metrics.jsonl on Weights & Biases
+            wandb=wandb(),  # a copy of metrics and pictures on Weights & Biases
+            tensorboard=False,  # True: a copy of them as event files in RUN/tensorboard/ (extra tensorboard)
         )
     )
     for preset in presets:
