@@ -5,7 +5,8 @@
 
 The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26 of Atari 100k, `other_games.py` beside it
 the others), then optionally a preset.
-Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds).
+Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds). Projected for
+this program: 16 hours on one H100 in bfloat16. docs/results.md has every game, and what was measured here.
 """
 
 from ml_collections import ConfigDict
