@@ -32,10 +32,11 @@ def table(card: dict[str, Any]) -> str:
     if card["reward_sign"] is None:
         lines.append("only one sign in the games to learn from: nothing to tell apart")
     delays = card["past_action"]
-    ages = " ".join(f"{row['delay']:>6}" for row in delays)
+    ages, counts = (" ".join(f"{row[key]:>6}" for row in delays) for key in ("delay", "steps"))
     lines.append(f"{'action k steps ago, k =':<{WIDTH}} {ages}")
     for name in (*COLOURS, "chance"):
         lines.append(f"{_title(name, card):<{WIDTH}} {' '.join(f'{row[name]:>6.3f}' for row in delays)}")
+    lines.append(f"{'steps of the test':<{WIDTH}} {counts}")
     return "\n".join(lines)
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edeline_jax import evaluate
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.weights import Weights, read_weights, to_params
+from edeline_jax.envs import VectorEnv, make_env
+from edeline_jax.evaluation.actors import RandomActor
 from edeline_jax.evaluation.linear import Data, fit_classification, fit_regression, ridge
 from edeline_jax.evaluation.memory import CHUNK, last_steps, whole_history
 from edeline_jax.evaluation.probes import (
@@ -25,14 +26,15 @@ from edeline_jax.evaluation.probes import (
     score_signs,
 )
 from edeline_jax.evaluation.probing import probe, small_frames
-from edeline_jax.evaluation.recording import RecordedGame, record_round
-from edeline_jax.evaluation.rounds import Plan
+from edeline_jax.evaluation.recording import RecordedGame, record_games, record_round
+from edeline_jax.evaluation.round_log import RoundLog
+from edeline_jax.evaluation.rounds import Plan, Rounds
 from edeline_jax.replay.frame import to_float
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 from tests.acting.clock import Clock
 from tests.evaluation.scripts import always
-from tests.in_process import call
+from tests.runs import module
 from tests.test_earlier_version import FOLDER as EARLIER
 
 AGENT = EARLIER / "agent.safetensors"
@@ -220,12 +222,14 @@ def test_the_games_are_those_of_an_exam(weights: Weights, tmp_path: Path) -> Non
     assert [(game.rewards.sum(), len(game.actions)) for game in recorded] == played
 
 
-def test_the_program(finished: Path, capsys: pytest.CaptureFixture) -> None:
-    """On a run of Catch, of which every frame shows all there is to know."""
-    call(evaluate.main, f"--workdir={finished}", "--probe", "--episodes=40", "--num_envs=8", "--seed=2")
-    (figures,) = (finished / "evaluation").glob("*.json")
-    card, said = json.loads(figures.read_text()), capsys.readouterr().out
-    assert figures.name.endswith("-seed-2-probe.json") and f"  {figures}\n" in said
+def test_the_program(tmp_path: Path) -> None:
+    agent = shutil.copy(AGENT, tmp_path)
+    flags = ("--probe", "--episodes=40", "--num_envs=8", "--seed=2")
+    result = module("edeline_jax.evaluate", f"--agent={agent}", *flags)
+    assert result.returncode == 0 and result.stderr == "", result.stderr
+    figures, said = tmp_path / "agent-seed-2-probe.json", result.stdout
+    card = json.loads(figures.read_text())
+    assert f"  {figures}\n" in said and "random: 40 of 40 games, 360 steps\n" in said
     assert card["steps"]["random"] == {"train": 120, "validation": 60, "test": 60}  # games of 9 steps, 6 of them used
     assert set(card["next_frame"]) == {"whole_history", "burn_in", "frame", "last_frame", "mean_frame"}
     assert set(card["reward_sign"]) == {"whole_history", "burn_in", "frame", "commonest_sign"}
