@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edeline_jax.evaluation.linear import fit_classification, fit_regression
+from edeline_jax.evaluation.linear import LinearMap, fit_classification, fit_regression
 
 FEWEST_GAMES = 4
 DELAYS = (1, 2, 4, 8, 16, 32, 64)  # steps
@@ -54,6 +54,11 @@ def parts(games: Sequence[ProbedGame], values: Callable[[ProbedGame], np.ndarray
     return Parts(**{name: np.concatenate(values) for name, values in by_part.items()})
 
 
+def features(games: Sequence[ProbedGame], name: str, since: int = 0) -> Parts:
+    """A feature of the steps from `since` on, as far as they have it."""
+    return parts(games, lambda game: game.features[name][max(0, since - game.first) :])
+
+
 def probe_frames(games: Sequence[ProbedGame]) -> dict[str, dict[str, float]]:
     """How well each feature predicts the next frame, and so do the last frame and the mean of the training games.
 
@@ -61,10 +66,7 @@ def probe_frames(games: Sequence[ProbedGame]) -> dict[str, dict[str, float]]:
     """
     target = parts(games, lambda game: game.frames[game.first + 1 :])
     last = parts(games, lambda game: game.frames[game.first : -1])
-    guesses = {}
-    for name in games[0].features:
-        x = parts(games, lambda game, name=name: game.features[name])
-        guesses[name] = fit_regression((x.train, target.train), (x.validation, target.validation))(x.test)
+    guesses = {name: _read(fit_regression, features(games, name), target) for name in games[0].features}
     mean = np.concatenate([target.train, target.validation]).mean(0, keepdims=True)
     guesses |= {"last_frame": last.test, "mean_frame": np.repeat(mean, len(target.test), 0)}
     errors = {name: float(np.square(guess - target.test).mean()) for name, guess in guesses.items()}
@@ -77,20 +79,17 @@ def probe_rewards(games: Sequence[ProbedGame]) -> dict[str, dict[str, float]] | 
 
     None if the games to fit to have one sign only.
     """
-    classes = np.unique(np.concatenate([game.signs for n, game in enumerate(games) if part_of(n) != "test"]))
-    if len(classes) < 2:
+    sign = parts(games, lambda game: game.signs[game.first :])
+    known, counts = np.unique(np.concatenate([sign.train, sign.validation]), return_counts=True)
+    if len(known) < 2:
         return None
-    target = parts(games, lambda game: game.signs[game.first :])
-    known = np.concatenate([target.train, target.validation])
-    commonest = int(max(classes, key=lambda sign: (known == sign).sum()))
-    guesses = {}
-    for name in games[0].features:
-        x = parts(games, lambda game, name=name: game.features[name])
-        pairs = ((x.train, target.train + 1), (x.validation, target.validation + 1))
-        guesses[name] = fit_classification(*pairs)(x.test)[:, classes + 1].argmax(1)
-        guesses[name] = classes[guesses[name]]
-    guesses["commonest_sign"] = np.full(len(target.test), commonest)
-    return {name: score_signs(guess, target.test, commonest) for name, guess in guesses.items()}
+    commonest = int(known[counts.argmax()])
+    target = Parts(*(np.searchsorted(known, values) for values in sign))  # of the test's, only the known ones count
+    guesses = {
+        name: known[_read(fit_classification, features(games, name), target).argmax(1)] for name in games[0].features
+    }
+    guesses["commonest_sign"] = np.full(len(sign.test), commonest)
+    return {name: score_signs(guess, sign.test, commonest) for name, guess in guesses.items()}
 
 
 def score_signs(guess: np.ndarray, sign: np.ndarray, commonest: int) -> dict[str, float]:
@@ -119,17 +118,17 @@ def probe_delays(games: Sequence[ProbedGame], num_actions: int) -> list[dict[str
     """
     rows = []
     for delay in DELAYS:
-
-        def skipped(game: ProbedGame, delay: int = delay) -> int:
-            return max(0, delay - game.first)  # steps with features, before which nothing was done `delay` steps
-
         target = parts(games, lambda game, delay=delay: game.actions[max(game.first, delay) - delay : -delay])
         if not all(map(len, target)):
             break
         row: dict[str, Any] = {"delay": delay, "steps": len(target.test), "chance": 1 / num_actions}
         for name in games[0].features:
-            x = parts(games, lambda game, name=name: game.features[name][skipped(game) :])
-            fitted = fit_classification((x.train, target.train), (x.validation, target.validation))
-            row[name] = float((fitted(x.test).argmax(1) == target.test).mean())
+            guess = _read(fit_classification, features(games, name, since=delay), target).argmax(1)
+            row[name] = float((guess == target.test).mean())
         rows.append(row)
     return rows
+
+
+def _read(fit: Callable[..., LinearMap], x: Parts, target: Parts) -> np.ndarray:
+    """What a map, fitted to the other parts, says of the test's steps."""
+    return fit((x.train, target.train), (x.validation, target.validation))(x.test)

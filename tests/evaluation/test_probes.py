@@ -245,3 +245,12 @@ def test_too_few_or_too_short_games_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--episodes=3: probes need 4 games or more"):
         probe(source, None, Plan(3, 2, 0), "", "", lambda: None, print)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_sign_that_only_the_test_has_is_told_wrong() -> None:
+    """As one that the games to fit to have only in steps without features."""
+    games = games_of(seed=8, indicators=lambda game, rng: np.eye(3)[game.signs + 1])
+    signs = [np.where((game.signs == -1) & (n % 4 < 3), 0, game.signs) for n, game in enumerate(games)]
+    signs[0][0] = -1
+    scores = probe_rewards([game._replace(signs=sign) for game, sign in zip(games, signs, strict=True)])
+    assert scores["indicators"]["balanced_accuracy"] == pytest.approx(2 / 3) and scores["indicators"]["recall"] < 1
