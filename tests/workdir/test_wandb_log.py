@@ -13,6 +13,7 @@ from PIL import Image
 from edeline_jax.config import Config, pour
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
+from edeline_jax.workdir import wandb_log
 from edeline_jax.workdir.metrics import MetricsLog
 from edeline_jax.workdir.opening import open_workdir
 from edeline_jax.workdir.progress import Progress
@@ -43,6 +44,15 @@ def test_wandb_knows_these_settings(tmp_path: Path) -> None:
     import wandb
 
     inspect.signature(wandb.init).bind(**init_settings(tmp_path, config().wandb, {}))
+
+
+def test_wandb_takes_these_pictures(tmp_path: Path) -> None:
+    import wandb
+
+    for name in ("returns.png", "imagination.gif"):
+        Image.new("RGB", (7, 5)).save(tmp_path / name)
+    shown = dict(wandb_log._media(wandb, to_path(str(path))) for path in tmp_path.iterdir())
+    assert isinstance(shown["films/imagination"], wandb.Video) and isinstance(shown["pictures/returns"], wandb.Image)
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
