@@ -5,7 +5,8 @@
 
 The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26 of Atari 100k, `other_games.py` beside it
 the others), then optionally a preset.
-Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds).
+Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds). Projected for
+this program: 16 hours on one H100 in bfloat16. docs/results.md has every game, and what was measured here.
 """
 
 from ml_collections import ConfigDict
@@ -27,7 +28,8 @@ def get_config(spec: str = "breakout") -> ConfigDict:
             world_model=world_model(),  # how denoiser, memory and heads learn from real segments
             actor_critic=actor_critic(),  # how the policy and its value learn, in imagination
             world_model_env=world_model_env(),  # the world model as an environment: what an imagined rollout is
-            wandb=wandb(),  # a copy of metrics.jsonl on Weights & Biases
+            wandb=wandb(),  # a copy of metrics and pictures on Weights & Biases
+            tensorboard=False,  # True: a copy of them as event files in RUN/tensorboard/ (extra tensorboard)
         )
     )
     for preset in presets:

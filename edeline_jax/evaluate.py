@@ -1,7 +1,8 @@
-"""Plays whole games with a trained agent and says how well it does.
+"""Plays whole games with a trained agent and says how well it does, or with --probe what its memory holds.
 
-Usage: `python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE)`. An agent is `RUN/agents/EPOCH`,
-`FILE.safetensors` or, with --config, the authors' `FILE.pt`. The same command goes on where it was stopped.
+Usage: `python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE) [--probe]`. An agent is `RUN/agents/EPOCH`,
+`FILE.safetensors` or, with --config, the authors' `FILE.pt`. Without --probe the same command goes on where it was
+stopped.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ EPISODES = flags.DEFINE_integer("episodes", 100, "Games of the agent, and as man
 NUM_ENVS = flags.DEFINE_integer("num_envs", 16, "Games that are played at a time.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "Of games and actions: equal seeds give equal games. Default: 0.", lower_bound=0)
 JSON = flags.DEFINE_string("json", "", "File for the figures. Default: in the folder --output.")
+PROBE = flags.DEFINE_bool("probe", False, "What can be read linearly from the memory, in place of scores.")
 OUTPUT = flags.DEFINE_string("output", "", "Folder for figures and films. Default: RUN/evaluation, or beside FILE.")
 
 
@@ -29,6 +31,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("usage: python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE) [--help]")
     from edeline_jax.config import pour
     from edeline_jax.evaluation.exam import evaluate
+    from edeline_jax.evaluation.probing import probe
     from edeline_jax.evaluation.rounds import Plan
     from edeline_jax.runtime.interruption import Interrupted, Interruption
     from edeline_jax.workdir.folder import RunFolder
@@ -46,9 +49,11 @@ def main(argv: Sequence[str]) -> None:
             raise Interrupted
 
     try:
-        evaluate(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
+        examine = probe if PROBE.value else evaluate
+        examine(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
     except Interrupted:
-        command_line.say("interrupted; the same command goes on with the games that are left")
+        left = "nothing was kept" if PROBE.value else "the same command goes on with the games that are left"
+        command_line.say(f"interrupted; {left}")
 
 
 def cli() -> None:

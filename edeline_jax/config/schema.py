@@ -252,6 +252,7 @@ class Config:
     actor_critic: ActorCriticConfig
     world_model_env: WorldModelEnvConfig
     wandb: WandbConfig
+    tensorboard: bool = False
 
     @property
     def has_env(self) -> bool:

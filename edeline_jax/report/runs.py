@@ -159,13 +159,16 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, before: float = math.inf) -> list[Row]:
     """The lines of a metrics file, ordered by their counters.
 
     Lines with equal counters are merged; lines that a resumed run wrote again replace the earlier ones.
+
+    Args:
+      before: seconds of training (`wall_time`) at a checkpoint; what the run wrote after it is left out.
     """
     rows: list[Row] = []
-    for row in read_lines(path):
+    for row in _without_lost(read_lines(path), before):
         if not all(_is_number(row.get(name)) for name in COUNTERS):
             continue  # of another program
         while rows and counters(rows[-1]) > counters(row):
@@ -175,6 +178,21 @@ def read_rows(path: Path) -> list[Row]:
         else:
             rows.append(row)
     return rows
+
+
+def _without_lost(lines: list[Row], before: float) -> list[Row]:
+    """Without lines of training that was lost: a run goes on with the `wall_time` of its checkpoint."""
+    kept: list[Row] = []
+    for line in lines:
+        _drop_from(kept, math.nextafter(line.get("wall_time", math.nan), math.inf))
+        kept.append(line)
+    _drop_from(kept, round(before, 3))  # lines have milliseconds
+    return kept
+
+
+def _drop_from(lines: list[Row], wall_time: float) -> None:
+    while lines and lines[-1].get("wall_time", math.nan) >= wall_time:  # false for a line of another program
+        lines.pop()
 
 
 def counters(row: Row) -> tuple[float, ...]:

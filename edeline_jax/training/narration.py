@@ -11,14 +11,21 @@ from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.nn.params import Params, count_params
 from edeline_jax.replay.buffer import Replay
+from edeline_jax.report.published import NUM_STEPS, published_scores
 from edeline_jax.workdir.progress import Progress, updates_in_epoch
+
+EXPECTED = {"EDELINE": "EDELINE", "DIAMOND": "DIAMOND", "Human": "human", "Random": "random play"}  # published -> said
 
 
 def introduction(config: Config, workdir: Path, mesh: Mesh) -> Iterator[str]:
-    """The first lines of a run, before anything takes time: environment and devices."""
+    """The first lines of a run, before anything takes time: environment, devices, and what to expect of the game."""
     devices = mesh.devices.ravel()
     yield f"edeline-jax: {config.env.id}, seed {config.seed}, in {workdir}"
     yield f"devices: {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), JAX {jax.__version__}"
+    scores = published_scores(config.env.id)
+    if scores and config.collection.num_steps_total >= NUM_STEPS:
+        reached = ", ".join(f"{name} {scores[column]:,.1f}" for column, name in EXPECTED.items())
+        yield f"published after {NUM_STEPS:,} steps: {reached}"
 
 
 def sizes(params: Params, replay: Replay, held_out: Dataset | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from edeline_jax.acting.collection import Collector
 from edeline_jax.acting.recorded import hold_out, open_static_dataset
 from edeline_jax.acting.scoreboard import Game, summarize_games
 from edeline_jax.agent.networks import build_agent
-from edeline_jax.config import Config, to_dict
+from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.envs import count_actions
 from edeline_jax.evaluation.tester import Evaluation, GameTester, RecordedTester, Tester
@@ -21,6 +21,7 @@ from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.report.curves import draw_curves
+from edeline_jax.report.runs import Row, read_rows
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
@@ -69,9 +70,15 @@ class Run:
         self._saved_at = self._drawn_at = time.perf_counter()
         self._announced: set[str] = set()
         self._paces: dict[str, float] = {}  # seconds per update, step and game
-        self._log = MetricsLog(self.folder.path, config.wandb, to_dict(config)) if cluster.is_main() else None
+        self._log = self._open_log() if cluster.is_main() else None
         self._since = time.perf_counter()
         self._watch = Stopwatch()
+
+    def _open_log(self) -> MetricsLog:
+        """The log goes on from the checkpoint: the run writes again what came after it."""
+        there = self.config.tensorboard and self.folder.metrics.exists()
+        history: list[Row] = read_rows(self.folder.metrics, self.progress.wall_time) if there else []
+        return MetricsLog(self.folder.path, self.config, self.progress, history)
 
     def _build_programs(self) -> dict[str, Program]:
         if self.config.training.model_free:
@@ -297,6 +304,8 @@ class Run:
                     "begins with"
                 )
             pictures += films
+        if self._log is not None:
+            self._log.show(self.progress, self.updates, pictures)
         self._drawn_at = time.perf_counter()
         return pictures
 

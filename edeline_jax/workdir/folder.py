@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "report"
 
     @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
     def exams(self) -> Path:
         """What `edeline_jax.evaluate` leaves."""
         return self.path / "evaluation"

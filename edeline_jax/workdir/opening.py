@@ -17,11 +17,13 @@ from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
 from edeline_jax.runtime.files import to_path, write_json
 from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
+from edeline_jax.workdir.tensorboard_log import require_tensorboard
 from edeline_jax.workdir.wandb_log import require_wandb
 
 # Keys that may change when a run is resumed: logging, evaluation, the length of the schedule.
 FREE = (
     "config.wandb",
+    "config.tensorboard",
     "config.evaluation",
     "config.checkpointing",
     "config.training.should",
@@ -74,9 +76,11 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
 
     Raises:
       ConfigError: the folder holds a run whose config differs in other keys.
-      UserError: another process is running there, the folder cannot be used, or wandb is wanted and not installed.
+      UserError: another process is running there, the folder cannot be used, or wandb or TensorBoard's files are
+        wanted and cannot be written.
     """
     require_wandb(config.wandb)
+    require_tensorboard(config.tensorboard, to_path(name))
     try:
         folder = to_path(name) if name else _new_folder()
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,22 @@
-"""Sends metrics to wandb from a separate process, so that network trouble neither delays nor stops training."""
+"""Sends metrics and pictures to wandb from its own process, so network trouble neither delays nor stops training."""
 
 import importlib.util
+import io
 import logging
 import multiprocessing
 import queue
 import secrets
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 from etils.epath import Path
 
 from edeline_jax.config.schema import WandbConfig
 from edeline_jax.runtime.errors import UserError, one_line
-from edeline_jax.runtime.files import in_bucket
+from edeline_jax.runtime.files import in_bucket, to_path
 from edeline_jax.workdir.folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
@@ -66,10 +68,14 @@ class WandbLog:
 
     def log(self, line: dict[str, float]) -> None:
         """Queues a line without blocking; drops it if the queue is full."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
-            _LOG.debug("wandb is too far behind: a line is dropped")
+        self._put(line, [])
+
+    def show(self, line: dict[str, float], pictures: Iterable[Path]) -> None:
+        """Queues the paths of pictures, PNG and GIF, in the same way; `line` has the counters."""
+        self._put(line, [str(path) for path in pictures])
+
+    def flush(self) -> None:
+        """Nothing to do: the other process sends what it gets."""
 
     def close(self) -> None:
         """Gives wandb `SECONDS_TO_FINISH` to send the rest, then kills its process."""
@@ -82,6 +88,12 @@ class WandbLog:
             _LOG.warning("wandb did not finish within %.0f s; metrics.jsonl is complete", SECONDS_TO_FINISH)
             self._process.kill()
 
+    def _put(self, line: dict[str, float], pictures: list[str]) -> None:
+        try:
+            self._lines.put_nowait((line, pictures))
+        except queue.Full:
+            _LOG.debug("wandb is too far behind: a line is dropped")
+
 
 def _work(settings: dict[str, Any], lines: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle; it closes the log
@@ -89,11 +101,22 @@ def _work(settings: dict[str, Any], lines: Any) -> None:
         import wandb
 
         run = wandb.init(**settings)
-        while (line := lines.get()) is not None:
-            run.log(line)
+        while (item := lines.get()) is not None:
+            line, pictures = item
+            run.log(line | dict(_media(wandb, to_path(name)) for name in pictures))
         run.finish()
     except Exception as error:
         _LOG.warning("wandb failed (%s); metrics go on in metrics.jsonl alone", one_line(error))
+
+
+def _media(wandb: ModuleType, path: Path) -> tuple[str, Any]:
+    """A picture's name there, and what wandb shows: a GIF is a film."""
+    content = io.BytesIO(path.read_bytes())  # the path may be in a bucket
+    if path.suffix == ".gif":
+        return f"films/{path.stem}", wandb.Video(content, format="gif")
+    from PIL import Image
+
+    return f"pictures/{path.stem}", wandb.Image(Image.open(content))
 
 
 def _run_id(workdir: Path) -> str:

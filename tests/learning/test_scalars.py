@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edeline_jax.acting.scoreboard import Game, Scoreboard, summarize_games
-from edeline_jax.config import pour, to_dict
+from edeline_jax.config import pour
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.workdir.metrics import MetricsLog
 from edeline_jax.workdir.progress import Progress
@@ -60,7 +60,7 @@ def test_what_is_not_finite_is_named() -> None:
 
 def test_a_line_holds_the_counters_and_the_values_of_a_group(tmp_path: Path) -> None:
     config = pour(get_config())
-    log = MetricsLog(tmp_path, config.wandb, to_dict(config))
+    log = MetricsLog(tmp_path, config, Progress(), [])
     progress = Progress(epoch=3, env_steps=120, replay_step=15, wall_time=1.23456)
     log.write(progress, (11, 5), "test", {"return_mean": np.float32(0.5), "num_games": 4})
     log.write(progress._replace(epoch=4), (12, 6), "collect", {"return_max": 2})

@@ -90,6 +90,18 @@ def test_a_resumed_run_replaces_what_it_repeats_and_what_was_lost(tmp_path: Path
     assert [row["collect/return_mean"] for row in curves.read_rows(further)] == [1.0, 2.0, 99.0, 98.0]
 
 
+def test_lines_after_a_checkpoint_are_left_out(tmp_path: Path):
+    """In between, a run went back to the checkpoint at 150 s of training and wrote line 3 again with other updates."""
+    rows = metrics_rows(3)
+    lost = rows[1] | {"wall_time": 170.0, "collect/return_mean": 99.0}
+    metrics = write_metrics(tmp_path / "metrics.jsonl", [*rows[:2], lost, {"epoch": 7}, rows[2] | {"wall_time": 160.0}])
+    assert [row["collect/return_mean"] for row in curves.read_rows(metrics)] == [1.0, 99.0, 3.0]
+    metrics = write_metrics(tmp_path / "metrics.jsonl", [*rows[:2], lost, rows[2] | {"wall_time": 160.0004}])
+    assert [row["collect/return_mean"] for row in curves.read_rows(metrics)] == [1.0, 2.0, 3.0]
+    assert [row["collect/return_mean"] for row in curves.read_rows(metrics, before=160.0006)] == [1.0, 2.0, 3.0]
+    assert [row["collect/return_mean"] for row in curves.read_rows(metrics, before=160.0002)] == [1.0, 2.0]
+
+
 def test_returns_are_drawn_against_environment_steps():
     (axes,) = curves.returns_figure(metrics_rows(4)).axes
     collect, test = plotted(axes).values()

@@ -1,10 +1,13 @@
 """The lines of a run, from known counters."""
 
+import jax
 import pytest
 
 from configs.atari import get_config
 from edeline_jax.config import pour
-from edeline_jax.training.narration import seconds_left
+from edeline_jax.runtime.devices import make_mesh
+from edeline_jax.runtime.files import to_path
+from edeline_jax.training.narration import introduction, seconds_left
 from edeline_jax.workdir.progress import Progress
 
 PACES = {"world_model": 2.0, "actor_critic": 3.0, "step": 0.5, "game": 10.0}
@@ -31,3 +34,20 @@ def test_the_time_left_without_a_world_model() -> None:
     values.training.model_free, values.env.num_envs = True, 4
     progress = Progress(epoch=3, env_steps=94_000)
     assert seconds_left(pour(values), progress, PACES) == pytest.approx(3.0 * 6_000 / 60 + 100 * 10)
+
+
+@pytest.mark.parametrize(
+    ("game", "steps", "expected"),
+    [
+        ("breakout", 100_000, ["EDELINE 250.5, DIAMOND 132.5, human 30.5, random play 1.7"]),
+        ("road_runner", 200_000, ["EDELINE 32,020.0, DIAMOND 20,673.2, human 7,845.0, random play 11.5"]),
+        ("breakout", 99_999, []),
+        ("zaxxon", 100_000, []),
+    ],
+)
+def test_a_long_run_of_a_published_game_says_what_to_expect(game: str, steps: int, expected: list[str]) -> None:
+    values = get_config(game)
+    values.collection.num_steps_total = steps
+    lines = list(introduction(pour(values), to_path("run"), make_mesh(jax.devices()[:1])))
+    assert lines[0] == f"edeline-jax: {game}, seed 0, in run" and lines[1].startswith("devices: 1 x ")
+    assert lines[2:] == [f"published after 100,000 steps: {scores}" for scores in expected]
