@@ -16,4 +16,6 @@ def listing() -> Iterator[str]:
         yield ""
         yield f"{family.config}: {family.title}" + (f"; presets: {presets}" if presets else "")
         names = [*family.ids, *([f"{family.prefix}ID"] if family.prefix else [])]
-        yield from textwrap.wrap(", ".join(names), 110, initial_indent="  ", subsequent_indent="  ")
+        yield from textwrap.wrap(
+            ", ".join(names), 110, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+        )

@@ -3,7 +3,7 @@
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
 from edeline_jax.envs.games import GAMES, OTHER_GAMES, human_normalised_score, our_name
-from edeline_jax.envs.registry import FAMILIES, NO_ENV, check_env, count_actions, env_seed, make_env
+from edeline_jax.envs.registry import FAMILIES, NO_ENV, check_env, count_actions, env_seed, figures, make_env, measures
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
 __all__ = [
@@ -19,7 +19,9 @@ __all__ = [
     "check_env",
     "count_actions",
     "env_seed",
+    "figures",
     "human_normalised_score",
     "make_env",
+    "measures",
     "our_name",
 ]

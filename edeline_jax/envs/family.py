@@ -15,6 +15,8 @@ class Family(NamedTuple):
     make: see `make_env` in the registry.
     check: raises ValueError if an environment cannot be had with these settings.
     prefix: of further ids, where another package keeps the list; empty: there are none.
+    measures: the names of the K numbers that a game of this id is measured by besides its return; most have none.
+    figures: what the means of these measures over games come to, by name.
     """
 
     config: str
@@ -23,6 +25,8 @@ class Family(NamedTuple):
     make: Callable[[EnvSettings, int, int, bool], VectorEnv]
     check: Callable[[EnvSettings], None] = lambda settings: None
     prefix: str = ""
+    measures: Callable[[str], tuple[str, ...]] = lambda id: ()
+    figures: Callable[[dict[str, float]], dict[str, float]] = lambda means: means
 
     def has(self, id: str) -> bool:
         """Whether an environment of that name belongs to the family."""

@@ -19,7 +19,7 @@ class Pool:
     def __init__(
         self,
         task_id: str,
-        draw: Callable[[np.ndarray], np.ndarray],
+        draw: Callable[[Any], np.ndarray],
         *,
         num_envs: int,
         seed: int,
@@ -31,7 +31,7 @@ class Pool:
 
         Args:
             task_id: envpool's name of the task.
-            draw: turns envpool's observations [N, ...] into frames, uint8 [N,size,size,3].
+            draw: turns envpool's observations of N environments into frames, uint8 [N,size,size,3].
             num_envs: N.
             seed: any integer >= 0; equal seeds and actions give equal frames.
             size: side of a frame in pixels.

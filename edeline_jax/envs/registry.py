@@ -4,13 +4,13 @@ import functools
 
 import numpy as np
 
-from edeline_jax.envs import atari, catch
+from edeline_jax.envs import atari, catch, minigrid
 from edeline_jax.envs.family import Family
 from edeline_jax.envs.spelling import nearest
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
 NO_ENV = "none"  # the id in a config that learns from a dataset and has no game to test in
-FAMILIES = (atari.FAMILY, catch.FAMILY)
+FAMILIES = (atari.FAMILY, catch.FAMILY, minigrid.FAMILY)
 
 
 def find_family(id: str) -> Family:
@@ -41,6 +41,17 @@ def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -
       ValueError: the id is unknown, or the environment cannot be had with these settings.
     """
     return find_family(settings.id).make(settings, num_envs, seed, lives_end)
+
+
+def measures(id: str) -> tuple[str, ...]:
+    """The names of the K numbers that a game is measured by besides its return."""
+    return () if id == NO_ENV else find_family(id).measures(id)
+
+
+def figures(id: str, measured: np.ndarray) -> dict[str, float]:
+    """What games come to, by name, in the measures [games, K] of each."""
+    means = dict(zip(measures(id), measured.mean(0).tolist(), strict=True))
+    return find_family(id).figures(means) if means else {}
 
 
 def env_seed(*numbers: int) -> int:

@@ -16,7 +16,7 @@ def plain(name: str) -> str:
 
 def nearest(name: str, ids: Iterable[str]) -> list[str]:
     """The id that is only spelt otherwise; if there is none, at most three that are spelt nearly so."""
-    by_plain = {plain(id): id for id in ids}
+    by_plain = {plain(id): id for id in reversed([*ids])}  # of equal ones the first
     word = plain(name)
     words = [word] if word in by_plain else difflib.get_close_matches(word, by_plain)
     return [by_plain[word] for word in words]

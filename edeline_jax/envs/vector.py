@@ -1,5 +1,6 @@
 """The interface of vectorised environments on the host."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ class Transition(NamedTuple):
     end: np.ndarray  # bool [N]: terminal for the agent (game over, and in training a lost life)
     truncation: np.ndarray  # bool [N]: cut by the time limit
     game_over: np.ndarray  # bool [N]: the game itself ended and was reset; a lost life alone does not count
+    measures: Sequence[Sequence[float]] = ()  # [N][K]: of the game so far, see `Family.measures`; empty: K is 0
 
 
 class VectorEnv(Protocol):

@@ -17,10 +17,10 @@ def statistics(id: str, games: list[Game]) -> dict[str, Any]:
     Standard error and interval are None where there is one game only; the human-normalised score is there for
     games of which a human's is known.
     """
-    scores, lengths = (list(column) for column in zip(*games, strict=True))
+    scores, lengths = ([game[column] for game in games] for column in (0, 1))
     n = len(scores)
     _, low, high = estimate(mean, [np.array(scores)])
-    figures = summarize_games(games) | {
+    figures = summarize_games(games, id) | {
         "return_standard_error": float(np.std(scores, ddof=1) / n**0.5) if n > 1 else None,
         "return_interval": None if low is None else [float(low), float(high)],
     }

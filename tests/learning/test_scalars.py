@@ -15,7 +15,7 @@ from tests.tiny_config import get_config
 
 
 def test_games() -> None:
-    assert summarize_games([Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)]) == {
+    assert summarize_games([Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)], "catch") == {
         "return_mean": 6.0,
         "return_std": pytest.approx(14**0.5),
         "return_min": 2.0,
@@ -23,7 +23,7 @@ def test_games() -> None:
         "length_mean": 31.0,
         "num_games": 3,
     }
-    assert summarize_games([]) == {}
+    assert summarize_games([], "catch") == {}
 
 
 def test_a_score_is_the_sum_of_the_rewards_of_one_game() -> None:
