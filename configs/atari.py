@@ -36,13 +36,16 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 
 def environment(game: str) -> dict:
     return dict(
-        id=game,  # a game of Atari, see above; "catch"; "none" (a static dataset without a game to test in)
+        id=game,  # what is played, see --list; "none" (a static dataset without a game to test in)
         num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
         size=64,  # side of a frame, pixels
-        frame_skip=4,  # emulator frames per step; the last two are max-pooled
-        noop_max=30,  # no-op steps at reset, uniform in 1..noop_max
-        max_episode_frames=108_000,  # emulator frames after which an episode is cut off
+        frame_skip=4,  # emulator frames per step (Atari, ViZDoom); the last two are max-pooled (Atari)
+        noop_max=30,  # no-op steps at reset, uniform in 1..noop_max (Atari)
+        max_episode_frames=108_000,  # emulator frames after which an episode is cut off (Atari)
         done_on_life_loss=True,  # while collecting, a lost life ends the episode but not the game
+        resize="stretch",  # how a picture that is no square becomes one: stretch or letterbox (Gymnasium)
+        module="",  # is imported first, for the environments that it registers (Gymnasium); empty: none
+        kwargs="{}",  # a JSON object, the arguments of the environment (Gymnasium)
     )
 
 

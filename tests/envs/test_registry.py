@@ -44,8 +44,8 @@ def test_a_spelling_of_another_package_means_one_game_alone() -> None:
 
 
 def test_a_name_like_no_other_gets_the_list() -> None:
-    with pytest.raises(ValueError, match=r"^unknown environment 'minecraft'; python -m edeline_jax\.train --list has"):
-        check_env(settings("minecraft"))
+    with pytest.raises(ValueError, match=r"^unknown environment 'nethack'; python -m edeline_jax\.train --list has"):
+        check_env(settings("nethack"))
 
 
 def test_no_id_has_two_families() -> None:
