@@ -37,5 +37,7 @@ def test_it_trains_stops_and_resumes(tmp_path: Path, package: str, changes: Chan
     assert (end["progress"]["epoch"], end["progress"]["env_steps"]) == (2, 120)
     tests = [line for line in lines if "test/return_mean" in line]
     assert len(tests) == 2  # after epoch 2, and at the end
+    for line in (line for line in lines if "collect/num_games" in line):
+        assert {f"collect/{name}" for name in measures(changes["env.id"])} <= set(line)
     for name in measures(changes["env.id"]):
         assert end[name] == tests[-1][f"test/{name}"]

@@ -37,6 +37,15 @@ def test_a_score_is_the_sum_of_the_rewards_of_one_game() -> None:
     assert board.count(np.zeros(3), ~none) == [(0, Game(10.0, 2)), (1, Game(17.0, 4)), (2, Game(30.0, 2))]
 
 
+def test_the_measures_of_a_game_are_those_of_its_last_step() -> None:
+    board = Scoreboard(2)
+    assert board.count(np.ones(2), np.zeros(2, bool), np.array([[True], [False]])) == []
+    assert board.count(np.ones(2), np.array([False, True]), np.array([[False], [True]])) == [(1, Game(2.0, 2, (1.0,)))]
+    games = [Game(1.0, 5, (1.0,)), Game(0.0, 9, (0.0,)), Game(0.5, 7, (1.0,)), Game(0.5, 7, (1.0,))]
+    assert summarize_games(games, "MiniGrid-MemoryS7-v0")["success"] == 0.75
+    assert "success" not in summarize_games([Game(1.0, 5)], "catch")
+
+
 def test_confusion_matrices_become_accuracy_and_mean_recall() -> None:
     """Rows are the true classes; one that never came up has no recall."""
     metrics = {
