@@ -3,13 +3,14 @@
     python -m edeline_jax.train --config=configs/atari.py:breakout        # the paper's run, for an accelerator
     python -m edeline_jax.train --config=configs/atari.py:breakout,tiny   # a laptop: small frames, networks, schedule
 
-The string after the colon is a game (`edeline_jax/envs/games.py` lists the 26 of Atari 100k, `other_games.py` beside it
-the others), then optionally a preset.
+The string after the colon is a game, then optionally a preset; `python -m edeline_jax.train --list` names them.
 Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds). Projected for
 this program: 16 hours on one H100 in bfloat16. docs/results.md has every game, and what was measured here.
 """
 
 from ml_collections import ConfigDict
+
+from edeline_jax.config.files import apply_presets
 
 
 def get_config(spec: str = "breakout") -> ConfigDict:
@@ -32,22 +33,21 @@ def get_config(spec: str = "breakout") -> ConfigDict:
             tensorboard=False,  # True: a copy of them as event files in RUN/tensorboard/ (extra tensorboard)
         )
     )
-    for preset in presets:
-        if preset not in PRESETS:
-            raise ValueError(f"configs/atari.py: unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-        PRESETS[preset](config)
-    return config
+    return apply_presets(config, presets, PRESETS, "configs/atari.py")
 
 
 def environment(game: str) -> dict:
     return dict(
-        id=game,  # a game of Atari, see above; "catch"; "none" (a static dataset without a game to test in)
+        id=game,  # what is played, see --list; "none" (a static dataset without a game to test in)
         num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
         size=64,  # side of a frame, pixels
-        frame_skip=4,  # emulator frames per step; the last two are max-pooled
-        noop_max=30,  # no-op steps at reset, uniform in 1..noop_max
-        max_episode_frames=108_000,  # emulator frames after which an episode is cut off
+        frame_skip=4,  # emulator frames per step (Atari, ViZDoom); the last two are max-pooled (Atari)
+        noop_max=30,  # no-op steps at reset, uniform in 1..noop_max (Atari)
+        max_episode_frames=108_000,  # emulator frames after which an episode is cut off (Atari)
         done_on_life_loss=True,  # while collecting, a lost life ends the episode but not the game
+        resize="stretch",  # how a picture that is no square becomes one: stretch or letterbox (Gymnasium)
+        module="",  # is imported first, for the environments that it registers (Gymnasium); empty: none
+        kwargs="{}",  # a JSON object, the arguments of the environment (Gymnasium)
     )
 
 

@@ -29,7 +29,7 @@ Made by `python -m docs.configuration > docs/configuration.md` from the schema o
 - **A flag** changes one key of one run: `--config.actor_critic.loss.gamma=0.99`. Sequences need quotes:
   `--config.agent.actor_critic.channels="(16, 32, 32, 32)"`.
 - **A preset** changes many: `--config=configs/atari.py:breakout,tiny` is the paper's run of Breakout, made small enough
-  for a laptop. `python -m edeline_jax.train --help` lists the games and the presets.
+  for a laptop. `python -m edeline_jax.train --list` names them all.
 - **A file of your own** is an `ml_collections` file with a function `get_config`. The easiest way is to `load` another
   config and change it, as [configs/catch.py](../configs/catch.py) does. `configs/run.py:RUN` is the config of an
   existing run.

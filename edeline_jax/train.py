@@ -7,20 +7,20 @@ The same command with the same --workdir resumes a run.
 import contextlib
 import gc
 import os
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from edeline_jax.config.files import define_flag, load, load_module
+from edeline_jax.config.files import define_flag, load
+from edeline_jax.config.listing import listing
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError, shorten
 
 CONFIG = define_flag("configs/FILE.py[:SPEC], or a name such as atari:breakout; keys as --config.KEY=VALUE.")
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run goes on. Default: outputs/DATE/TIME.")
 ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may differ from those of the run.")
-
+LIST = flags.DEFINE_bool("list", False, "Lists the environments and presets that a config can name, and ends.")
 DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "Join the processes of a cluster.")
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
 
@@ -35,19 +35,13 @@ def cache_folder() -> Path | None:
 
 
 def more_help() -> str:
-    """The keys of a config with their defaults, and the games of Atari 100k."""
+    """The keys of a config with their defaults, and where environments and presets are listed."""
     from edeline_jax.config import leaves
-    from edeline_jax.envs import GAMES, OTHER_GAMES
 
     keys = "\n".join(f"  --{key}={value}" for key, value in leaves(load("atari:breakout").to_dict()).items())
-    games = "\n".join(textwrap.wrap(", ".join(GAMES), 100, initial_indent="  ", subsequent_indent="  "))
-    presets = ", ".join(load_module("atari").PRESETS)
     return (
-        f"\nConfigs: configs/atari.py:GAME[,PRESET] (presets: {presets}), configs/catch.py, configs/run.py:RUN\n"
-        f"(atari:GAME[,PRESET], catch and run:RUN mean the same, outside of a checkout too)\n\n"
-        f"Games of Atari 100k:\n{games}\n"
-        f"Others of Atari work too ({len(OTHER_GAMES)}, such as zaxxon): see edeline_jax/envs/other_games.py\n\n"
-        f"Keys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
+        "\n--list names the configs that come with edeline-jax, their environments and presets.\n"
+        f"\nKeys, as configs/atari.py:breakout has them (their meaning stands there):\n{keys}\n"
     )
 
 
@@ -64,6 +58,9 @@ def main(argv: Sequence[str]) -> None:
     """Starts or resumes the run that the flags describe."""
     refuse_words(argv)
     gc.set_threshold(100_000)  # tracing makes millions of objects that stay: looking for garbage costs a quarter of it
+    if LIST.value:
+        command_line.say("\n".join(listing()))
+        return
     if CONFIG.value is None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
     import jax  # after the flags are parsed, so that a wrong flag fails at once

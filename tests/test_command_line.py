@@ -65,7 +65,7 @@ def test_a_config_that_is_none_is_named(tmp_path: Path, config: str, words: str)
 def test_help_says_what_there_is(word: str) -> None:
     result = module("edeline_jax.train", word)
     assert result.returncode == 0 and result.stderr == ""
-    for words in ("--workdir", "--config.actor_critic.loss.gamma=0.985", "ms_pacman", "presets: tiny", "zaxxon)"):
+    for words in ("--workdir", "--config.actor_critic.loss.gamma=0.985", "--list: "):
         assert words in result.stdout
 
 

@@ -301,7 +301,10 @@ def test_what_a_run_collected_can_be_exported(
 @pytest.mark.parametrize(
     ("config", "override", "message"),
     [
-        ("configs/atari.py:brekout", "", "error: config.env: unknown game 'brekout'; did you mean breakout?"),
+        ("configs/atari.py:brekout", "", "error: config.env: unknown environment 'brekout'; did you mean breakout?"),
+        ("configs/minigrid.py:memory_s8", "", "unknown environment 'memory_s8'; did you mean MiniGrid-MemoryS9-v0"),
+        ("configs/gymnasium.py:CartPol-v1", "", "Gymnasium has no environment 'CartPol-v1'; did you mean CartPole-v1"),
+        ("configs/crafter.py:small", "", "configs/crafter.py: unknown preset 'small'; known: tiny"),
         ("configs/atari.py:pong,small", "", "unknown preset 'small'; known: tiny"),
         ("configs/atari.py:pong", "--config.env.numenvs=8", 'unknown key in an override: Did you mean "num_envs"'),
         ("configs/atari.py:pong", "--config.env.num_envs=many", "error: flag --config.env.num_envs=many"),

@@ -54,7 +54,7 @@ class Player:
         transition = self.env.step(actions)
         self._frames = transition.obs
         self._fresh = transition.end | transition.truncation
-        games = self._scoreboard.count(transition.reward, transition.game_over)
+        games = self._scoreboard.count(transition.reward, transition.game_over, transition.measures)
         return Play(frames, starts, actions, transition, games)
 
 

@@ -34,7 +34,8 @@ class RealEnvironment:
         """Steps every environment; see `Outcome`."""
         del draws  # the environment has its own random numbers
         result = self._env.step(np.asarray(action))
-        self.games += [game for _, game in self._scoreboard.count(result.reward, result.game_over)]
+        ended = self._scoreboard.count(result.reward, result.game_over, result.measures)
+        self.games += [game for _, game in ended]
         obs, final_obs = to_float(jnp.asarray(result.obs)), to_float(jnp.asarray(result.final_obs))
         burn_in = jnp.zeros((obs.shape[0], 0, *obs.shape[1:]))
         return state, Outcome(obs, final_obs, result.reward, result.end, result.truncation, burn_in)

@@ -1,15 +1,19 @@
 """Raw returns and lengths of the games in a set of environments."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from edeline_jax.envs import figures
+
 
 class Game(NamedTuple):
-    """One finished game: its raw return and its length in steps."""
+    """One finished game: its raw return, its length in steps, and what else it is measured by (`envs.measures`)."""
 
     score: float
     length: int
+    measures: tuple[float, ...] = ()
 
 
 class Scoreboard:
@@ -18,24 +22,30 @@ class Scoreboard:
     def __init__(self, num_envs: int):
         self._scores, self._lengths = np.zeros(num_envs), np.zeros(num_envs, int)
 
-    def count(self, rewards: np.ndarray, game_over: np.ndarray) -> list[tuple[int, Game]]:
-        """Counts one step, rewards [N] and game_over [N].
+    def count(
+        self, rewards: np.ndarray, game_over: np.ndarray, measures: Sequence[Sequence[float]] = ()
+    ) -> list[tuple[int, Game]]:
+        """Counts one step, rewards [N], game_over [N] and measures [N][K], or none.
 
         Returns (environment, game) for the games that ended with it.
         """
         self._scores += rewards
         self._lengths += 1
         over = np.flatnonzero(game_over)
-        games = [(int(i), Game(float(self._scores[i]), int(self._lengths[i]))) for i in over]
+        rows = [tuple(map(float, measures[i])) if len(measures) else () for i in over]
+        games = [
+            (int(i), Game(float(self._scores[i]), int(self._lengths[i]), row))
+            for i, row in zip(over, rows, strict=True)
+        ]
         self._scores[over], self._lengths[over] = 0, 0
         return games
 
 
-def summarize_games(games: list[Game]) -> dict[str, float]:
-    """Statistics of raw returns and lengths; empty if no game ended."""
+def summarize_games(games: list[Game], id: str) -> dict[str, float]:
+    """Statistics of games of the environment `id`: returns, lengths and its own figures; empty if no game ended."""
     if not games:
         return {}
-    scores, lengths = zip(*games, strict=True)
+    scores, lengths, measures = zip(*games, strict=True)
     return {
         "return_mean": float(np.mean(scores)),
         "return_std": float(np.std(scores)),
@@ -43,4 +53,5 @@ def summarize_games(games: list[Game]) -> dict[str, float]:
         "return_max": max(scores),
         "length_mean": float(np.mean(lengths)),
         "num_games": len(games),
+        **figures(id, np.array(measures)),
     }

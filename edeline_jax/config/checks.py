@@ -24,7 +24,7 @@ def _require(holds: bool, key: str, remedy: str) -> None:
 
 def _check_env(config: Config) -> None:
     try:
-        check_env(config.env.id, config.env.size)
+        check_env(config.env)
     except ValueError as error:
         raise ConfigError(f"config.env: {error}") from error
     _require(

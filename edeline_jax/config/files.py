@@ -1,6 +1,7 @@
 """Config files and their names: `configs/atari.py:breakout`, in short `atari:breakout`; found from every folder."""
 
 import importlib.util
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -70,3 +71,18 @@ def load(name: str) -> ConfigDict:
     """The config that `--config=NAME` stands for; a config file begins with another's by this."""
     file, colon, spec = name.partition(":")
     return load_module(file).get_config(*[spec] if colon else [])
+
+
+def apply_presets(
+    config: ConfigDict, names: Iterable[str], known: Mapping[str, Callable[[ConfigDict], None]], file: str
+) -> ConfigDict:
+    """The config after the presets of these names, of those that its `file` knows.
+
+    Raises:
+      UserError: there is no such preset.
+    """
+    for name in names:
+        if name not in known:
+            raise UserError(f"{file}: unknown preset {name!r}; known: {', '.join(known)}")
+        known[name](config)
+    return config

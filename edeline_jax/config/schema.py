@@ -47,6 +47,9 @@ class EnvConfig:
     noop_max: Count
     max_episode_frames: Count
     done_on_life_loss: bool
+    resize: Annotated[str, Choice(("stretch", "letterbox"))] = "stretch"
+    module: str = ""
+    kwargs: str = "{}"
 
 
 @dataclass(frozen=True)

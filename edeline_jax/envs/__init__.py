@@ -1,12 +1,13 @@
-"""Environments: Atari and Catch, vectorised on the host."""
+"""Environments, vectorised on the host."""
 
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
-from edeline_jax.envs.games import GAMES, OTHER_GAMES, find_game, human_normalised_score, our_name
-from edeline_jax.envs.registry import NO_ENV, check_env, count_actions, env_seed, make_env
+from edeline_jax.envs.games import GAMES, OTHER_GAMES, human_normalised_score, our_name
+from edeline_jax.envs.registry import FAMILIES, NO_ENV, check_env, count_actions, env_seed, figures, make_env, measures
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
 __all__ = [
+    "FAMILIES",
     "GAMES",
     "NO_ENV",
     "OTHER_GAMES",
@@ -18,8 +19,9 @@ __all__ = [
     "check_env",
     "count_actions",
     "env_seed",
-    "find_game",
+    "figures",
     "human_normalised_score",
     "make_env",
+    "measures",
     "our_name",
 ]

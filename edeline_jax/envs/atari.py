@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from edeline_jax.envs.games import find_game
+from edeline_jax.envs.family import Family
+from edeline_jax.envs.games import EVERY_GAME
 from edeline_jax.envs.pool import Pool
 from edeline_jax.envs.vector import EnvSettings
 
@@ -14,13 +15,13 @@ class Atari(Pool):
         """Builds the emulators.
 
         Args:
-          settings: the game and how it is played; an unknown `id` raises ValueError.
+          settings: the game and how it is played.
           num_envs: N.
           seed: any integer >= 0; it only decides the numbers of no-ops, since the emulator is deterministic.
           lives_end: whether a lost life sets `end` while the game goes on (training only).
         """
         super().__init__(
-            find_game(settings.id).task_id,
+            EVERY_GAME[settings.id].task_id,
             _channels_last,
             num_envs=num_envs,
             seed=seed,
@@ -42,11 +43,9 @@ class Atari(Pool):
         )
 
 
-def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Atari:
-    """The game `settings.id`; see `Atari`."""
-    return Atari(settings, num_envs, seed, lives_end)
-
-
 def _channels_last(obs: np.ndarray) -> np.ndarray:
     """uint8 [N,3,H,W] -> [N,H,W,3]."""
     return np.ascontiguousarray(obs.transpose(0, 2, 3, 1))
+
+
+FAMILY = Family("atari", "Atari 2600, first the 26 games of Atari 100k", tuple(EVERY_GAME), Atari)

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from edeline_jax.envs.family import Family
 from edeline_jax.envs.pool import Pool
 from edeline_jax.envs.vector import EnvSettings
 
@@ -48,3 +49,6 @@ def _draw(size: int, boards: np.ndarray) -> np.ndarray:
     cells = np.where(boards > 0, BALL, EMPTY)
     cells[:, -1] = np.where(boards[:, -1] > 0, PADDLE, EMPTY)
     return PALETTE[cells].repeat(size // ROWS, axis=1).repeat(size // COLUMNS, axis=2)
+
+
+FAMILY = Family("catch", "the smallest game with pixels", ("catch",), make, lambda settings: check_size(settings.size))

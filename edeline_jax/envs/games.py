@@ -1,10 +1,9 @@
 """The games of Atari, first the 26 of Atari 100k, and the human-normalised score."""
 
-import difflib
-import re
 from typing import NamedTuple
 
 from edeline_jax.envs.other_games import WITH_SCORES, WITHOUT_SCORES
+from edeline_jax.envs.spelling import plain
 
 
 class AtariGame(NamedTuple):
@@ -54,34 +53,17 @@ OTHER_GAMES = {
     **{name: AtariGame(_task_id(name), *scores) for name, scores in WITH_SCORES.items()},
     **{name: AtariGame(_task_id(name)) for name in WITHOUT_SCORES},
 }
-_EVERY_GAME = GAMES | OTHER_GAMES
+EVERY_GAME = GAMES | OTHER_GAMES
 
 
 def our_name(name: str) -> str:
     """Our name of a game spelt "MsPacmanNoFrameskip-v4" or "ALE/MsPacman-v5", as elsewhere; others stay as they are."""
-    plain = _plain(name)
-    return plain if plain in _EVERY_GAME else name
-
-
-def find_game(name: str) -> AtariGame:
-    """Looks a game up by our name ("ms_pacman"); an unknown one raises ValueError naming the nearest."""
-    if name not in _EVERY_GAME:
-        plain = _plain(name)
-        nearest = [plain] if plain in _EVERY_GAME else difflib.get_close_matches(plain, _EVERY_GAME)
-        known = f"known: {', '.join(sorted(GAMES))}, and those in edeline_jax/envs/other_games.py"
-        raise ValueError(f"unknown game {name!r}; " + (f"did you mean {' or '.join(nearest)}?" if nearest else known))
-    return _EVERY_GAME[name]
+    return plain(name) if plain(name) in EVERY_GAME else name
 
 
 def human_normalised_score(game: str, score: float) -> float | None:
     """0 for the score of random play, 1 for the human's; None for a game or environment where these are not known."""
-    reference = _EVERY_GAME.get(game)
+    reference = EVERY_GAME.get(game)
     if reference is None or reference.random is None or reference.human is None:
         return None
     return (score - reference.random) / (reference.human - reference.random)
-
-
-def _plain(name: str) -> str:
-    """Without what Gymnasium and ALE put around a game's name, in our spelling."""
-    name = re.sub(r"^ALE/|(NoFrameskip|Deterministic)?-v\d+$", "", name)
-    return re.sub(r"(?<=[a-z])(?=[A-Z]|\d[a-z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edeline_jax.envs.vector import Transition
+from edeline_jax.envs.vector import Transition, check_actions, seeds
 
 
 class Pool:
@@ -19,7 +19,7 @@ class Pool:
     def __init__(
         self,
         task_id: str,
-        draw: Callable[[np.ndarray], np.ndarray],
+        draw: Callable[[Any], np.ndarray],
         *,
         num_envs: int,
         seed: int,
@@ -31,7 +31,7 @@ class Pool:
 
         Args:
             task_id: envpool's name of the task.
-            draw: turns envpool's observations [N, ...] into frames, uint8 [N,size,size,3].
+            draw: turns envpool's observations of N environments into frames, uint8 [N,size,size,3].
             num_envs: N.
             seed: any integer >= 0; equal seeds and actions give equal frames.
             size: side of a frame in pixels.
@@ -39,9 +39,8 @@ class Pool:
         """
         import envpool  # here because it takes a second to import, and models and learners do not need it
 
-        # envpool would give environment i the seed `seed + i`, so runs with neighbouring seeds would share games.
-        env_seeds = np.random.SeedSequence(seed).generate_state(num_envs) >> 1  # envpool's seeds are int32
-        self._envs = envpool.make_gymnasium(task_id, num_envs=num_envs, env_seed=env_seeds.tolist(), **settings)
+        # envpool alone would give environment i the seed `seed + i`
+        self._envs = envpool.make_gymnasium(task_id, num_envs=num_envs, env_seed=seeds(seed, num_envs), **settings)
         self._draw = draw
         self._lives_end = lives_end
         self._lives = np.zeros(num_envs, np.int32)
@@ -57,7 +56,7 @@ class Pool:
 
     def step(self, actions: np.ndarray) -> Transition:
         """Plays int [N] actions; raises ValueError if the shape is wrong or an action is outside [0, num_actions)."""
-        self._check(actions)
+        check_actions(actions, self)  # envpool does not: a wrong length kills the process, an action reads anywhere
         obs, reward, terminated, truncated, info = self._envs.step(np.asarray(actions, np.int32))
         final_obs = self._draw(obs)
         lives = _lives(info, self.num_envs)
@@ -80,11 +79,6 @@ class Pool:
         obs[finished] = self._draw(first_obs)
         lives[finished] = _lives(info, finished.size)
         return obs, lives
-
-    def _check(self, actions: np.ndarray) -> None:
-        # envpool checks neither: a wrong length kills the process, a wrong action reads out of bounds.
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= self.num_actions:
-            raise ValueError(f"actions must be [{self.num_envs}] in [0, {self.num_actions}), got {actions}")
 
 
 def _lives(info: dict[str, np.ndarray], num_envs: int) -> np.ndarray:

@@ -1,38 +1,32 @@
 """The known environments, by their ids in a config."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from edeline_jax.envs import atari, catch
-from edeline_jax.envs.games import GAMES, OTHER_GAMES, find_game
+from edeline_jax.envs import atari, catch, crafter, gymnasium, minigrid, vizdoom
+from edeline_jax.envs.family import Family
+from edeline_jax.envs.spelling import nearest
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
 NO_ENV = "none"  # the id in a config that learns from a dataset and has no game to test in
+FAMILIES = tuple(family.FAMILY for family in (atari, catch, minigrid, vizdoom, crafter, gymnasium))
 
 
-class Family(NamedTuple):
-    """The functions that check and make environments of one kind.
-
-    check: raises ValueError if frames cannot be of the given size.
-    make: see `make_env`.
-    """
-
-    check: Callable[[int], None]
-    make: Callable[[EnvSettings, int, int, bool], VectorEnv]
-
-
-ATARI = Family(check=lambda size: None, make=atari.make)
-CATCH = Family(check=catch.check_size, make=catch.make)
-FAMILIES = {"catch": CATCH, **dict.fromkeys((*GAMES, *OTHER_GAMES), ATARI)}
+def find_family(id: str) -> Family:
+    """The family of an environment; an unknown one raises ValueError, which names the nearest."""
+    for family in FAMILIES:
+        if family.has(id):
+            return family
+    meant = nearest(id, [known for family in FAMILIES for known in family.ids])
+    remedy = f"did you mean {' or '.join(meant)}?" if meant else "python -m edeline_jax.train --list has them all"
+    raise ValueError(f"unknown environment {id!r}; {remedy}")
 
 
-def check_env(id: str, size: int) -> None:
-    """Raises ValueError if there is no environment `id` with frames of `size` x `size` pixels."""
-    if id != NO_ENV:
-        _family(id).check(size)
+def check_env(settings: EnvSettings) -> None:
+    """Raises ValueError if there is no such environment, or not with these settings."""
+    if settings.id != NO_ENV:
+        find_family(settings.id).check(settings)
 
 
 def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> VectorEnv:
@@ -44,9 +38,20 @@ def make_env(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -
       lives_end: whether a lost life ends the agent's episode (the game goes on).
 
     Raises:
-      ValueError: the id is unknown, or the environment does not come in that size.
+      ValueError: the id is unknown, or the environment cannot be had with these settings.
     """
-    return _family(settings.id).make(settings, num_envs, seed, lives_end)
+    return find_family(settings.id).make(settings, num_envs, seed, lives_end)
+
+
+def measures(id: str) -> tuple[str, ...]:
+    """The names of the K numbers that a game is measured by besides its return."""
+    return () if id == NO_ENV else find_family(id).measures(id)
+
+
+def figures(id: str, measured: np.ndarray) -> dict[str, float]:
+    """What games come to, by name, in the measures [games, K] of each."""
+    means = dict(zip(measures(id), measured.mean(0).tolist(), strict=True))
+    return find_family(id).figures(means) if means else {}
 
 
 def env_seed(*numbers: int) -> int:
@@ -60,9 +65,3 @@ def count_actions(settings: EnvSettings) -> int:
     env = make_env(settings, 1, 0, False)
     env.close()
     return env.num_actions
-
-
-def _family(id: str) -> Family:
-    if id not in FAMILIES:
-        find_game(id)  # raises ValueError, naming the nearest
-    return FAMILIES[id]

@@ -1,5 +1,6 @@
 """The interface of vectorised environments on the host."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ class EnvSettings(Protocol):
     frame_skip: int  # emulator frames per action (Atari); the last two are merged by their maximum
     noop_max: int  # a game starts with 1 to `noop_max` frames of no-op (Atari)
     max_episode_frames: int  # emulator frames after which a game is truncated (Atari); those no-ops do not count
+    resize: str  # "stretch" or "letterbox": how a picture that is no square becomes one (Gymnasium)
+    module: str  # is imported first, for the environments that it registers (Gymnasium); empty: none
+    kwargs: str  # a JSON object, the arguments of the environment (Gymnasium)
 
 
 class Transition(NamedTuple):
@@ -24,6 +28,7 @@ class Transition(NamedTuple):
     end: np.ndarray  # bool [N]: terminal for the agent (game over, and in training a lost life)
     truncation: np.ndarray  # bool [N]: cut by the time limit
     game_over: np.ndarray  # bool [N]: the game itself ended and was reset; a lost life alone does not count
+    measures: Sequence[Sequence[float]] = ()  # [N][K]: of the game so far, see `Family.measures`; empty: K is 0
 
 
 class VectorEnv(Protocol):
@@ -41,3 +46,14 @@ class VectorEnv(Protocol):
 
     def close(self) -> None:
         """Frees the environments; they cannot be used afterwards."""
+
+
+def seeds(seed: int, num_envs: int) -> list[int]:
+    """The seeds of `num_envs` environments, in [0, 2^31): runs with neighbouring seeds share none of their games."""
+    return (np.random.SeedSequence(seed).generate_state(num_envs) >> 1).tolist()
+
+
+def check_actions(actions: np.ndarray, env: VectorEnv) -> None:
+    """Raises ValueError if the shape is wrong or an action is outside [0, num_actions)."""
+    if actions.shape != (env.num_envs,) or actions.min() < 0 or actions.max() >= env.num_actions:
+        raise ValueError(f"actions must be [{env.num_envs}] in [0, {env.num_actions}), got {actions}")

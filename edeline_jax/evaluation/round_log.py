@@ -24,7 +24,9 @@ class RoundLog:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # cut short, or not ours
                 line = json.loads(text)
                 if all(line[name] == value for name, value in key.items()):
-                    games = [Game(float(r), int(n)) for r, n in zip(line["returns"], line["lengths"], strict=True)]
+                    n = len(line["returns"])
+                    rows = zip(line["returns"], line["lengths"], line.get("measures", [()] * n), strict=True)
+                    games = [Game(float(score), int(length), tuple(map(float, row))) for score, length, row in rows]
                     self._games[line["player"], line["round"]] = games
 
     def games(self, player: str, number: int) -> list[Game]:
@@ -33,7 +35,9 @@ class RoundLog:
 
     def add(self, player: str, number: int, games: list[Game]) -> None:
         """Keeps a finished round."""
-        returns, lengths = zip(*games, strict=True)
+        returns, lengths, measures = zip(*games, strict=True)
         line = self._key | {"player": player, "round": number, "returns": returns, "lengths": lengths}
+        if any(measures):
+            line["measures"] = measures
         self._lines.append(json.dumps(line))
         self._lines.flush()

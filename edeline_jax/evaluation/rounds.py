@@ -107,7 +107,7 @@ def play_round(
         transition = env.step(actor.act(frames))
         frames, step = transition.obs, step + 1
         watch(step, transition.final_obs)
-        for i, game in scoreboard.count(transition.reward, transition.game_over):
+        for i, game in scoreboard.count(transition.reward, transition.game_over, transition.measures):
             if i in wanted:
                 finished.setdefault(i, game)
     return {i: finished[i] for i in wanted}

@@ -17,10 +17,10 @@ def statistics(id: str, games: list[Game]) -> dict[str, Any]:
     Standard error and interval are None where there is one game only; the human-normalised score is there for
     games of which a human's is known.
     """
-    scores, lengths = (list(column) for column in zip(*games, strict=True))
+    scores, lengths = ([game[column] for game in games] for column in (0, 1))
     n = len(scores)
     _, low, high = estimate(mean, [np.array(scores)])
-    figures = summarize_games(games) | {
+    figures = summarize_games(games, id) | {
         "return_standard_error": float(np.std(scores, ddof=1) / n**0.5) if n > 1 else None,
         "return_interval": None if low is None else [float(low), float(high)],
     }
@@ -32,9 +32,10 @@ def statistics(id: str, games: list[Game]) -> dict[str, Any]:
 
 def table(card: dict[str, Any]) -> str:
     """The scores in a few lines, of the tree that `examine` makes."""
-    head = f"{card['id']:<12} {'games':>6} {'return':>11} {'± s.e.':>9} {'95 % interval of the mean':>27}"
+    width = max(12, len(card["id"]))
+    head = f"{card['id']:<{width}} {'games':>6} {'return':>11} {'± s.e.':>9} {'95 % interval of the mean':>27}"
     lines = [f"{head} {'human-normalised':>17} {'steps':>9}"]
-    lines += [_line(name, card[key]) for key, name in ROWS.items()]
+    lines += [_line(f"{name:<{width}}", card[key]) for key, name in ROWS.items()]
     if card["published"]:
         scores = ", ".join(f"{system} {score:,.1f}" for system, score in card["published"].items())
         lines.append(f"published, at 100,000 steps: {scores}")
@@ -51,4 +52,4 @@ def _line(name: str, figures: dict[str, Any]) -> str:
         f"{'-' if normalised is None else f'{normalised:.3f}':>17}",
         f"{figures['length_mean']:>9,.1f}",
     )
-    return f"{name:<12} {figures['num_games']:>6} {' '.join(columns)}"
+    return f"{name} {figures['num_games']:>6} {' '.join(columns)}"

@@ -60,6 +60,8 @@ def test_line(progress: Progress, games: Mapping[str, float], losses: Mapping[st
     if games:
         name += f", {games['num_games']:.0f} games" if final else ""
         parts.append(f"return {games['return_mean']:.2f} ± {games['return_std']:.2f}")
+        if "success" in games:
+            parts.append(f"success {games['success']:.2f}")
     if losses:
         error, baseline = losses["pixel_error"], losses["pixel_error_repeat_last"]
         parts.append(f"pixel error {error:.2f} of 255, repeating the last frame {baseline:.2f}")

@@ -14,7 +14,7 @@ from edeline_jax.acting.scoreboard import Game, summarize_games
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
-from edeline_jax.envs import count_actions
+from edeline_jax.envs import count_actions, measures
 from edeline_jax.evaluation.tester import Evaluation, GameTester, RecordedTester, Tester
 from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import Program, build_programs
@@ -276,7 +276,7 @@ class Run:
             result = self._tester.test(local(self.state.params), self.progress, num_games, between)
             meter.to(num_games)
             self._paces["game"] = meter.seconds_per_unit
-        statistics = summarize_games(result.games)
+        statistics = summarize_games(result.games, self.config.env.id)
         self._write("test", statistics)
         self._write("test_world_model", result.losses)
         self.say(test_line(self.progress, statistics, result.losses, final))
@@ -332,8 +332,11 @@ class Run:
 
     def _write_games(self, games: Iterable[Game]) -> None:
         """Writes statistics of the games that ended in this epoch in the environments of all processes."""
-        rows = cluster.gather_rows(np.array(list(games)).reshape(-1, len(Game._fields)))
-        self._write("collect", summarize_games([Game(*row) for row in rows.tolist()]))
+        id = self.config.env.id
+        own = np.array([(game.score, game.length, *game.measures) for game in games])
+        rows = cluster.gather_rows(own.reshape(-1, 2 + len(measures(id)))).tolist()
+        everywhere = [Game(score, length, tuple(row)) for score, length, *row in rows]
+        self._write("collect", summarize_games(everywhere, id))
 
     def _metered(self, description: str, total: int, unit: str) -> contextlib.AbstractContextManager[Meter]:
         name = f"epoch {self.progress.epoch} {description}"

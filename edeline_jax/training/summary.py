@@ -55,7 +55,7 @@ def finish(run: Run) -> None:
 def summarize(run: Run, test: Evaluation | None) -> dict[str, Any]:
     """The run's final scores and counters."""
     updates = dict(zip(("world_model_updates", "actor_critic_updates"), run.updates, strict=True))
-    statistics = {} if test is None else summarize_games(test.games)
+    statistics = {} if test is None else summarize_games(test.games, run.config.env.id)
     summary = {"id": run.config.env.id, "seed": run.config.seed, **updates, **statistics}
     if test is not None and test.losses:
         summary["world_model_test"] = test.losses

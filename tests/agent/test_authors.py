@@ -193,7 +193,7 @@ def test_null_expressions_and_spellings_have_their_meaning(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"env.train.id": "MiniGrid-MemoryS7-v0"}, "env.train: unknown game 'MiniGrid-MemoryS7-v0'"),
+        ({"env.train.id": "Coinrun-v0"}, "env.train: unknown environment 'Coinrun-v0'"),
         ({"agent.world_model": ...}, "has no agent.world_model: not the config of a run of EDELINE"),
         ({"env.train.id": ...}, "has no env.train.id"),
         ({"actor_critic.training.sample_weights": [0.5]}, "actor_critic.training.sample_weights: must be the probab"),

@@ -8,6 +8,7 @@ from edeline_jax.envs import GAMES, Atari, Transition, make_env
 from tests.envs.emulator import Emulator
 
 SIZE, SKIP = 64, 4
+FIELDS = Transition._fields[:-1]  # without the measures, of which Atari has none
 
 
 def settings(game: str, **overrides) -> EnvConfig:
@@ -23,10 +24,14 @@ def random_actions(env: Atari, steps: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(env.num_actions, size=(steps, env.num_envs))
 
 
+def stack(steps: list[Transition]) -> Transition:
+    return Transition(*(np.stack([getattr(step, field) for step in steps]) for field in FIELDS))
+
+
 def play(env: Atari, actions: np.ndarray) -> tuple[np.ndarray, Transition]:
     """First frames [N,...] and the transitions of a new game, stacked to [T,N,...] once all are there."""
     first = env.reset()
-    return first, Transition(*map(np.stack, zip(*(env.step(a) for a in actions), strict=True)))
+    return first, stack([env.step(a) for a in actions])
 
 
 def emulate(game: str, actions: np.ndarray, *, life_loss_ends: bool, max_steps: int) -> tuple[np.ndarray, Transition]:
@@ -41,7 +46,7 @@ def emulate(game: str, actions: np.ndarray, *, life_loss_ends: bool, max_steps: 
         obs = emulator.reset(noops=1) if game_over else outcome.frame
         steps.append(Transition(obs, outcome.frame, outcome.reward, end, truncation, game_over))
         age = 0 if game_over else age
-    return first, Transition(*map(np.stack, zip(*steps, strict=True)))
+    return first, stack(steps)
 
 
 def assert_same_games(env: Atari, game: str, steps: int, *, life_loss_ends=False, max_steps=27_000) -> Transition:
@@ -50,7 +55,8 @@ def assert_same_games(env: Atari, game: str, steps: int, *, life_loss_ends=False
     for n in range(env.num_envs):
         expected_first, expected = emulate(game, actions[:, n], life_loss_ends=life_loss_ends, max_steps=max_steps)
         np.testing.assert_array_equal(first[n], expected_first)
-        for field in Transition._fields:
+        assert played.measures == expected.measures == ()
+        for field in FIELDS:
             ours, theirs = getattr(played, field)[:, n], getattr(expected, field)
             np.testing.assert_array_equal(ours, theirs, err_msg=f"{field} of environment {n}")
     return played

@@ -163,3 +163,11 @@ def test_random_play_takes_every_action() -> None:
     actor.reset(seed=1)
     actions = np.concatenate([actor.act(np.zeros((100, 2, 2, 3), np.uint8)) for _ in range(3)])
     assert min(np.bincount(actions, minlength=3)) > 70 and actions.max() == 2
+
+
+def test_the_log_keeps_what_games_are_measured_by(tmp_path: Path) -> None:
+    games = [Game(0.9, 20, (1.0, 100.0)), Game(0.0, 245, (0.0, -4.0))]
+    log(tmp_path).add("agent", 0, games)
+    log(tmp_path).add("agent", 1, [Game(1.0, 9)])
+    assert log(tmp_path).games("agent", 0) == games and log(tmp_path).games("agent", 1) == [Game(1.0, 9)]
+    assert "measures" not in (tmp_path / "rounds.jsonl").read_text().splitlines()[1]  # as before there were any

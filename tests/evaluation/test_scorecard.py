@@ -46,3 +46,12 @@ def test_the_table() -> None:
     assert len({len(line) for line in table(card).splitlines()[:3]}) == 1
     card |= {"id": "catch", "agent": statistics("catch", [Game(1.0, 9)]), "published": {}}
     assert len(table(card).splitlines()) == 3 and table(card).splitlines()[1].split()[-2] == "-"
+
+
+def test_a_world_adds_its_own_figures_and_its_longer_name() -> None:
+    id = "MiniGrid-MemoryS7-v0"
+    games = [Game(0.9, 20, (1.0,)), Game(0.0, 245, (0.0,)), Game(0.7, 50, (1.0,)), Game(0.0, 245, (0.0,))]
+    figures = statistics(id, games)
+    assert figures["success"] == 0.5 and figures["returns"] == [0.9, 0, 0.7, 0]
+    lines = table({"id": id, "agent": figures, "random": figures, "published": {}}).splitlines()
+    assert len({len(line) for line in lines}) == 1 and lines[1].split()[:3] == ["agent", "4", "0.40"]

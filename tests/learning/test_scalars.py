@@ -15,7 +15,7 @@ from tests.tiny_config import get_config
 
 
 def test_games() -> None:
-    assert summarize_games([Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)]) == {
+    assert summarize_games([Game(2.0, 10), Game(11.0, 30), Game(5.0, 53)], "catch") == {
         "return_mean": 6.0,
         "return_std": pytest.approx(14**0.5),
         "return_min": 2.0,
@@ -23,7 +23,7 @@ def test_games() -> None:
         "length_mean": 31.0,
         "num_games": 3,
     }
-    assert summarize_games([]) == {}
+    assert summarize_games([], "catch") == {}
 
 
 def test_a_score_is_the_sum_of_the_rewards_of_one_game() -> None:
@@ -35,6 +35,15 @@ def test_a_score_is_the_sum_of_the_rewards_of_one_game() -> None:
     ]
     assert board.count(np.array([10.0, 20.0, 30.0]), none) == []
     assert board.count(np.zeros(3), ~none) == [(0, Game(10.0, 2)), (1, Game(17.0, 4)), (2, Game(30.0, 2))]
+
+
+def test_the_measures_of_a_game_are_those_of_its_last_step() -> None:
+    board = Scoreboard(2)
+    assert board.count(np.ones(2), np.zeros(2, bool), np.array([[True], [False]])) == []
+    assert board.count(np.ones(2), np.array([False, True]), np.array([[False], [True]])) == [(1, Game(2.0, 2, (1.0,)))]
+    games = [Game(1.0, 5, (1.0,)), Game(0.0, 9, (0.0,)), Game(0.5, 7, (1.0,)), Game(0.5, 7, (1.0,))]
+    assert summarize_games(games, "MiniGrid-MemoryS7-v0")["success"] == 0.75
+    assert "success" not in summarize_games([Game(1.0, 5)], "catch")
 
 
 def test_confusion_matrices_become_accuracy_and_mean_recall() -> None:
