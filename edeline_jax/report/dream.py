@@ -59,23 +59,23 @@ def calibration_figure(calibration: dict[str, dict[str, Any]]) -> "Figure":
       calibration: of each event the bins' predicted, observed and count; see `evaluation.horizon`.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     figure = Figure(figsize=(7.2, 3.8), dpi=120, layout="constrained")
-    for axes, (event, bins) in zip(
-        figure.subplots(1, len(calibration), squeeze=False)[0], calibration.items(), strict=True
-    ):
-        axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.9)
-        points = [
-            (x, y, count)
-            for x, y, count in zip(bins["predicted"], bins["observed"], bins["count"], strict=True)
-            if count
-        ]
-        axes.plot(*[[point[i] for point in points] for i in (0, 1)], "o-", color=TRAIN_COLOUR, markersize=4)
-        for x, y, count in points:
-            axes.annotate(f"{count:,}", (x, y), xytext=(4, 4), textcoords="offset points", fontsize="x-small")
-        finish_axes(axes, event, "predicted probability (number of steps at the points)", "observed share")
-        axes.set_xlim(-0.02, 1.1)
-        axes.set_ylim(-0.02, 1.1)
+    panels = figure.subplots(1, len(calibration), squeeze=False)[0]
+    for axes, (event, bins) in zip(panels, calibration.items(), strict=True):
+        filled = [place for place, count in enumerate(bins["count"]) if count]
+        predicted, observed = ([bins[name][place] for place in filled] for name in ("predicted", "observed"))
+        axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.9, label="as often as predicted")
+        axes.plot(predicted, observed, "o-", color=TRAIN_COLOUR, markersize=4, label="world model, number of steps")
+        for x, y, place in zip(predicted, observed, filled, strict=True):
+            text = f"{bins['count'][place]:,}"
+            axes.annotate(text, (x, y), xytext=(0, 6), textcoords="offset points", fontsize="xx-small", rotation=60)
+        finish_axes(axes, event, "predicted probability", "observed share")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.set_xlim(-0.03, 1.1)
+        axes.set_ylim(-0.03, 1.1)
+    panels[0].legend(frameon=False, fontsize="small")
     return figure
 
 

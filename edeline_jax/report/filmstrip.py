@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 FRAME_HEIGHT = 128  # px, of an enlarged frame, about
-GIF_FRAME_HEIGHT = 192  # px, about
+GIF_FRAME_HEIGHT = 128  # px, about; even noise stays below 300 kB
 FONT_SIZE = 16  # px
 LINE = 26  # px, height of a line of text
 MARGIN = 12  # px, around everything
@@ -98,7 +98,7 @@ def draw_denoising(frames: np.ndarray, sigmas: Sequence[float], path: Path) -> N
     picture, draw = blank(2 * MARGIN + len(frames) * (width + GAP) - GAP, 2 * MARGIN + LINE + height)
     for number, (frame, sigma) in enumerate(zip(frames, sigmas, strict=True)):
         left = MARGIN + number * (width + GAP)
-        draw.text((left + width // 2, MARGIN + LINE // 2), f"σ = {sigma:.3g}", fill=INK, anchor="mm")
+        draw.text((left + width // 2, MARGIN + LINE // 2), f"sigma {sigma:.3g}", fill=INK, anchor="mm")
         picture.paste(enlarge(frame, scale), (left, MARGIN + LINE))
     with writing(path) as file:
         picture.save(file, "PNG", optimize=True)
