@@ -56,23 +56,24 @@ def open_loop(
     def steps(state: ImaginationState) -> Iterator[Steps]:
         number = 0
         while True:
-            state, steps = _go_on(params, replay, filled, state, np.int32(number), key, setup)
+            state, steps = go_on(params, replay, filled, state, np.int32(number), key, setup)
             fetched = jax.device_get(steps._replace(trajectory=None))
             yield jax.tree.map(lambda x: x[:num_starts], fetched)._replace(trajectory=steps.trajectory)
             number += 1
 
-    state, context = _begin(params, replay, filled, setup)
+    state, context = begin(params, replay, filled, setup)
     return np.asarray(context)[:num_starts], steps(state)
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _begin(params: Params, replay: Replay, starts: Step, setup: Setup) -> tuple[ImaginationState, jax.Array]:
+def begin(params: Params, replay: Replay, starts: Step, setup: Setup) -> tuple[ImaginationState, jax.Array]:
+    """The state after the L frames that are given at each of `NUM_STARTS` starts, and these, uint8 [B, L, H, W, 3]."""
     given = cut(replay, starts, starts.t, setup.frame_shape, setup.context)
     return reset(params, setup.agent.world_model, given), from_float(given.frames)
 
 
 @functools.partial(jax.jit, static_argnums=6)
-def _go_on(
+def go_on(
     params: Params,
     replay: Replay,
     starts: Step,
@@ -81,6 +82,7 @@ def _go_on(
     key: jax.Array,
     setup: Setup,
 ) -> tuple[ImaginationState, Steps]:
+    """The `STEPS` steps with this number of calls before them, and the state after them; see `open_loop`."""
     newest = starts.t + setup.context - 1 + number * STEPS
     recorded = cut(replay, starts, newest, setup.frame_shape, STEPS + 1)
     frames, mask = recorded.frames, recorded.mask

@@ -18,7 +18,7 @@ class Oracle(RuleModel):
 
     def outcome_logits(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         action = h[..., 0].astype(int)
-        return 20 * jax.nn.one_hot(action, 3), 20 * jnp.stack([action < 2, action == 2], -1)
+        return 20.0 * jax.nn.one_hot(action, 3), 20.0 * jnp.stack([action < 2, action == 2], -1)
 
 
 def figures(replay: Replay, rule: Rule, model: type[RuleModel] = RuleModel) -> dict:
@@ -50,15 +50,15 @@ def test_errors_are_those_of_the_frames_at_the_horizon() -> None:
 
 def test_a_perfect_world_model() -> None:
     """It makes no error, and foresees every reward and end: the last step of each episode."""
-    got = figures(obedient([[L + 7, L + 30], [L + 12]]), show_action, Oracle)
+    got = figures(obedient([[L + 7, L + 32], [L + 12]]), show_action, Oracle)
     horizon = got["horizon"]
-    assert horizon["num_starts"] == [3, 3, 3, 2, 1] and min(horizon["pixel_error_repeat"]) > 1
+    assert horizon["num_starts"] == [3, 3, 3, 2, 1] and sum(horizon["pixel_error_repeat"]) > 100
     assert max(horizon["pixel_error"]) < 0.01
-    assert horizon["end_happened"] == [0, 0, 0, 1, 1]  # after steps 7, 12, and 30, beyond the last horizon
+    assert horizon["end_happened"] == [0, 0, 0, 1, 1]  # after steps 7, 12, and 32, beyond the last horizon
     assert horizon["end_f1"] == horizon["end_precision"] == horizon["end_recall"] == [None, None, None, 1, 1]
     assert set(horizon["reward_f1"]) == {1}
     end = got["calibration"]["end"]
-    assert end["count"] == [7 + 12 + 30, *[0] * 8, 3] and end["happened"] == 3
+    assert end["count"] == [7 + 12 + 32, *[0] * 8, 3] and end["happened"] == 3
     assert end["observed"] == [0, *[None] * 8, 1] and end["f1"] == got["calibration"]["reward"]["f1"] == 1
 
 
