@@ -32,14 +32,14 @@ def draw_dream(folder: Path, params: Params, replay: Replay, progress: Progress,
       replay: of whose games, on one device.
       progress: of the run, at these params.
     """
-    key = jax.random.key(seed)
-    films = shoot(params, replay, key, setup)
+    film_key, horizon_key = jax.random.split(jax.random.key(seed))
+    films = shoot(params, replay, film_key, setup)
     if not films:
         return []
     starts = [_draw_film(film, title, folder, setup.context) for title, film in best_median_worst(films).items()]
     sigmas = karras_sigmas(setup.world_model_env.diffusion_sampler).tolist()
     draw_denoising(films[len(films) // 2].denoising, sigmas, folder / "denoising.png")
-    figures = measure_horizon(params, replay, key, setup)
+    figures = measure_horizon(params, replay, horizon_key, setup)
     draw_horizon(figures["horizon"], folder / "horizon.png")
     draw_calibration(figures["calibration"], folder / "calibration.png")
     names = {"denoising": "denoising.png", "horizon_picture": "horizon.png", "calibration_picture": "calibration.png"}
