@@ -38,7 +38,7 @@ def finished(store: ObjectStore) -> str:
 
 
 def test_a_run_in_a_bucket_is_as_whole_as_on_a_disk(store: ObjectStore, finished: str) -> None:
-    assert f"{FOLDER}/report/imagination.gif" in finished
+    assert f"{FOLDER}/report/imagination-median.gif" in finished
     names = {name.removeprefix("games/run/").split("/")[0] for name in store.names("games/run/")}
     folders = {"checkpoints", "agents", "replay", "report"}
     assert names == {"config.json", "metrics.jsonl", "summary.json", "lock", *folders}

@@ -292,7 +292,7 @@ def test_games_too_short_to_imagine_in_end_without_a_film(tmp_path: Path) -> Non
     """Of the test games fewer steps are kept than imagination begins with."""
     output = train_here(tmp_path, {"evaluation.num_steps_replay": 3}, pictures=True)
     assert "no film: no episode there is longer than the 4 frames" in output
-    assert summary(tmp_path)["num_games"] == 6 and not (tmp_path / "report" / "imagination.gif").exists()
+    assert summary(tmp_path)["num_games"] == 6 and not (tmp_path / "report" / "imagination-median.gif").exists()
 
 
 FOREIGN = [b"null", b"[1]", b'"text"', b"7", b"\xff\xfe{}", b"{}", b'{"epoch": null}', b'{"epoch": "1"}', b"[" * 5000]

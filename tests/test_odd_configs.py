@@ -19,7 +19,7 @@ from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
-from edeline_jax.evaluation.film import film_of
+from edeline_jax.evaluation.open_loop import NUM_STARTS, STEPS, begin, go_on
 from edeline_jax.evaluation.world_model import world_model_test
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import state_shapes
@@ -123,10 +123,13 @@ def trace_whole(config: Config) -> None:
     for program in (train_world_model, train_actor_critic):
         after, _ = jax.eval_shape(lambda *arrays, program=program: program(*arrays, setup), state, replay, count)
         assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    place = Step(*[jax.ShapeDtypeStruct((1,), jnp.int32)] * 4)
-    films = [state.world_model.params, replay, place, key]
-    real, imagined = jax.eval_shape(lambda *arrays: film_of(*arrays, setup, config.context + 2), *films)
-    assert real.shape == imagined.shape == (config.context + 2, *config.frame_shape)
+    places = Step(*[jax.ShapeDtypeStruct((NUM_STARTS,), jnp.int32)] * 4)
+    params = state.world_model.params
+    dream, _ = jax.eval_shape(lambda *arrays: begin(*arrays, setup), params, replay, places)
+    dream_arrays = (params, replay, places, dream, count, key)
+    after, steps = jax.eval_shape(lambda *arrays: go_on(*arrays, setup), *dream_arrays)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), dream)
+    assert steps.real.shape == steps.imagined.shape == (NUM_STARTS, STEPS, *config.frame_shape)
     errors = jax.eval_shape(
         lambda *arrays: world_model_test(*arrays, setup, config.evaluation.num_batches), state.params, replay, key
     )

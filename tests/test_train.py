@@ -117,7 +117,7 @@ def boards(gif: Image.Image, left: int) -> np.ndarray:
 
 def test_the_film_shows_a_whole_game_of_the_last_test(finished: tuple[Path, str]) -> None:
     """The ball falls one row in each of nine frames, in one column; imagination is given the first four of them."""
-    with Image.open(finished[0] / "report" / "imagination.gif") as gif:
+    with Image.open(finished[0] / "report" / "imagination-median.gif") as gif:
         real, imagined = boards(gif, MARGIN), boards(gif, MARGIN + 20 * whole_scale(20, GIF_FRAME_HEIGHT) + GAP)
     time, row, column = (np.abs(real - PALETTE[BALL]).max(-1) <= 4).nonzero()  # 256 colours
     assert time.tolist() == row.tolist() == list(range(9)) and len(set(column)) == 1
@@ -142,6 +142,12 @@ def test_a_run_says_where_its_time_goes(finished: tuple[Path, str]) -> None:
     assert all(seconds >= 0 for lap in laps for seconds in lap.values())
     last = rows(workdir)[-1]["wall_time"]
     assert 0.5 * last < sum(sum(lap.values()) for lap in laps) < last + 1
+
+
+def test_a_run_says_how_much_memory_it_needed(finished: tuple[Path, str]) -> None:
+    """After every epoch; it only grows, and JAX alone takes more than 100 MB."""
+    peaks = [row["memory/host_peak_bytes"] for row in rows(finished[0]) if "memory/host_peak_bytes" in row]
+    assert len(peaks) == 4 and peaks == sorted(peaks) and 1e8 < peaks[0] < 1e11
 
 
 def test_a_profile_holds_the_operations_of_both_updates(finished: tuple[Path, str]) -> None:
@@ -255,7 +261,7 @@ def test_model_free_learning_uses_real_steps(tmp_path: Path, devices: int) -> No
     assert last["world_model_updates"] == 0
     # each update takes backup_every = 4 steps of 8 environments; epochs of 3 and 2 updates, then 160 steps are through
     assert last["env_steps"] == 160 and last["actor_critic_updates"] == 5
-    assert not (tmp_path / "report" / "imagination.png").exists()
+    assert not (tmp_path / "report" / "imagination-median.png").exists()
 
 
 def test_what_a_run_learnt_can_be_taken_along_and_tested(

@@ -1,61 +1,52 @@
 """Films for the report: real frames beside those the world model imagines from the same start and actions."""
 
-import functools
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from edeline_jax.evaluation.open_loop import NUM_STARTS, STEPS, open_loop
+from edeline_jax.evaluation.starts import liveliest
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.frame import from_float
-from edeline_jax.replay.sampling import Step, cut
-from edeline_jax.world_model.prediction import predict_sequence
-
-NUM_IMAGINED = 16  # frames of a film after its context
 
 
-def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> tuple[np.ndarray, np.ndarray] | None:
-    """Real and imagined frames, uint8 [T, H, W, 3] each; the first L are the real context in both.
+class Film(NamedTuple):
+    """Real frames beside imagined ones, uint8 [T, H, W, 3] each; the first L are the real context in both.
 
-    None if no episode is longer than L: there is nothing to imagine.
+    denoising: noise to the first imagined frame, uint8 [num_steps_denoising + 1, H, W, 3]; see `denoise_frame`.
+    pixel_error: of all imagined frames, root mean square in levels of 0..255.
+    """
 
-    Films the part of the replay in which the frames change most, so that there is something to see.
+    real: np.ndarray
+    imagined: np.ndarray
+    denoising: np.ndarray
+    pixel_error: float
+
+
+def shoot(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> list[Film]:
+    """Up to `NUM_STARTS` films of up to `STEPS` imagined steps, by their pixel errors, the best first.
+
+    Empty if no episode is longer than L: there is nothing to imagine.
+
+    Films the parts of the replay in which the frames change most, so that there is something to see.
 
     Args:
       params: of the world model, on one device.
       replay: one device's, with at least one episode.
+      key: consumed.
     """
-    length = min(setup.context + NUM_IMAGINED, int(replay.episodes[0, :, 2].max()))
-    if length <= setup.context:
-        return None
-    real, imagined = film_of(params, replay, _liveliest(replay, length), key, setup, length)
-    return np.asarray(real), np.asarray(imagined)
-
-
-def _liveliest(replay: Replay, length: int) -> Step:
-    """The position at which `length` frames of one episode change most from frame to frame."""
-    episodes = np.asarray(replay.episodes[0, : int(replay.num_episodes[0])])
-    best = -1.0
-    place = (episodes[0], 0)
-    for stream, first, steps in episodes:
-        frames = np.asarray(replay.frames[stream, first : first + steps], np.float32)
-        change = np.concatenate([[0.0], np.abs(np.diff(frames, axis=0)).mean(1)]).cumsum()
-        for t in range(steps - length + 1):
-            if change[t + length - 1] - change[t] > best:
-                best = change[t + length - 1] - change[t]
-                place = ((stream, first, steps), t)
-    (stream, first, steps), t = place
-    return Step(*(jnp.array([x]) for x in (stream, first, steps, t)))
-
-
-@functools.partial(jax.jit, static_argnums=(4, 5))
-def film_of(
-    params: Params, replay: Replay, step: Step, key: jax.Array, setup: Setup, length: int
-) -> tuple[jax.Array, jax.Array]:
-    """Real and imagined frames of `length` steps from the place that `step` names; see `shoot`."""
-    segment = cut(replay, step, step.t, setup.frame_shape, length)
-    imagined = predict_sequence(params, setup.agent.world_model, segment, key, setup.world_model_env)
-    context = segment.frames[:, : setup.context]
-    return from_float(segment.frames[0]), from_float(jnp.concatenate([context, imagined], 1)[0])
+    starts = liveliest(replay, setup.context, setup.context + STEPS, NUM_STARTS)
+    if not len(starts.t):
+        return []
+    context, blocks = open_loop(params, replay, starts, key, setup)
+    steps = next(blocks)
+    denoising = np.asarray(steps.trajectory[:, 0])
+    films = []
+    for i, length in enumerate(steps.there.sum(1)):
+        real, imagined = steps.real[i, :length], steps.imagined[i, :length]
+        error = float(np.sqrt(np.square(imagined.astype(np.float32) - real).mean()))
+        whole = [np.concatenate([context[i], frames]) for frames in (real, imagined)]
+        films.append(Film(*whole, denoising[i], error))
+    return sorted(films, key=lambda film: film.pixel_error)

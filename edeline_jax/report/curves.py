@@ -85,7 +85,8 @@ def panels_figure(rows: list[Row], group: str) -> "Figure | None":
     """A panel per metric of a group against the group's update counter, with the metric of `test_<group>` on top."""
     from matplotlib.figure import Figure
 
-    names = metric_names(rows, group)
+    # of the figures of rewards and ends F1 stands for precision and recall, which would be ten panels more
+    names = [name for name in metric_names(rows, group) if not name.startswith(("precision_", "recall_"))]
     if not names:
         return None
     columns = min(PANELS_PER_LINE, len(names))

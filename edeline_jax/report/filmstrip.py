@@ -4,6 +4,7 @@ A film is uint8 [T, H, W, 3]. Its first `num_context` frames are the real ones t
 imagined frame is step 1, so the newest context frame is step 0.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 FRAME_HEIGHT = 128  # px, of an enlarged frame, about
-GIF_FRAME_HEIGHT = 192  # px, about
+GIF_FRAME_HEIGHT = 128  # px, about; even noise stays below 300 kB
 FONT_SIZE = 16  # px
 LINE = 26  # px, height of a line of text
 MARGIN = 12  # px, around everything
@@ -83,6 +84,24 @@ def draw_head(draw: "ImageDraw.ImageDraw", layout: Layout, num_steps: int) -> No
     for step in range(num_steps):
         place = (layout.column(step) + layout.width // 2, MARGIN + LINE + LINE // 2)
         draw.text(place, str(step_number(step, layout.num_context)), fill=INK, anchor="mm")
+
+
+def draw_denoising(frames: np.ndarray, sigmas: Sequence[float], path: Path) -> None:
+    """Writes a PNG with a frame at every step of the sampler side by side, from noise on, and the sigma above each.
+
+    Args:
+      frames: uint8 [N, H, W, 3].
+      sigmas: N noise levels.
+    """
+    scale = whole_scale(frames.shape[1], FRAME_HEIGHT)
+    height, width = frames.shape[1] * scale, frames.shape[2] * scale
+    picture, draw = blank(2 * MARGIN + len(frames) * (width + GAP) - GAP, 2 * MARGIN + LINE + height)
+    for number, (frame, sigma) in enumerate(zip(frames, sigmas, strict=True)):
+        left = MARGIN + number * (width + GAP)
+        draw.text((left + width // 2, MARGIN + LINE // 2), f"sigma {sigma:.3g}", fill=INK, anchor="mm")
+        picture.paste(enlarge(frame, scale), (left, MARGIN + LINE))
+    with writing(path) as file:
+        picture.save(file, "PNG", optimize=True)
 
 
 def draw_gif(real: np.ndarray, imagined: np.ndarray, path: Path, fps: float = 8, num_context: int = 0) -> None:

@@ -25,6 +25,7 @@ from edeline_jax.report.runs import Row, read_rows
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
+from edeline_jax.runtime.memory import peak_memory
 from edeline_jax.runtime.stopwatch import Stopwatch
 from edeline_jax.training.dream import draw_dream
 from edeline_jax.training.meter import Meter, losses_of
@@ -155,6 +156,7 @@ class Run:
             self._save_what_is_due()
         self._advance()
         self._write("seconds", self._watch.lap())
+        self._write("memory", peak_memory())
 
     def _save_what_is_due(self) -> None:
         c = self.config.checkpointing
@@ -295,9 +297,8 @@ class Run:
             self._announce("film")
             replay = local(self.replay) if test is None else test.replay
             setup = make_setup(self.agent, self.config)
-            films = draw_dream(
-                self.folder.report, local(self.state.world_model.params), replay, self.config.seed, setup
-            )
+            params = local(self.state.world_model.params)
+            films = draw_dream(self.folder.report, params, replay, self.progress, self.config.seed, setup)
             if not films:
                 self.say(
                     f"no film: no episode there is longer than the {self.config.context} frames that imagination "

@@ -88,7 +88,7 @@ def step(
     """
     chex.assert_equal_shape([start.frames, state.frames], custom_message="start.frames, state.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
-    state, h = advance(params, model, state, action, draws, config)
+    state, h, _ = advance(params, model, state, action, draws, config)
     reward, end = draw_outcome(params, model, h, draws)
     final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
     state = _restart(params, model, state, end | truncation, start)
@@ -102,22 +102,23 @@ def advance(
     action: jax.Array,
     draws: StepDraws,
     config: WorldModelEnvConfig,
-) -> tuple[ImaginationState, jax.Array]:
+) -> tuple[ImaginationState, jax.Array, jax.Array]:
     """Imagines only the next frame, without reward, end or restarts.
 
     Args: see `step`.
 
     Returns:
-      The state with that frame as its newest, and h of the action [B, D].
+      The state with that frame as its newest, h of the action [B, D], and how the frame came out of noise; see
+      `denoise_frame`.
     """
     B, _, *frame = state.frames.shape
     chex.assert_shape(action, (B,), custom_message="action")
     chex.assert_tree_shape_prefix((state, draws._replace(churn=None)), (B,))
     chex.assert_shape(draws.x_init, (B, *frame), custom_message="x_init")
     h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
-    frame = imagine_frame(params, model, state.frames, h[:, 0], draws, config)
-    frames = jnp.concatenate([state.frames[:, 1:], frame[:, None]], 1)
-    return ImaginationState(frames, caches, state.age + 1), h[:, 0]
+    trajectory = denoise_frame(params, model, state.frames, h[:, 0], draws, config)
+    frames = jnp.concatenate([state.frames[:, 1:], trajectory[-1][:, None]], 1)
+    return ImaginationState(frames, caches, state.age + 1), h[:, 0], trajectory
 
 
 def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDraws) -> tuple[jax.Array, jax.Array]:
@@ -127,15 +128,20 @@ def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDra
     return reward, jnp.argmax(end_logits + draws.end, -1).astype(bool)
 
 
-def imagine_frame(
+def denoise_frame(
     params: Params, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
 ) -> jax.Array:
-    """Samples the frame after `context` [B, L, H, W, C] given h [B, D]; quantised, [B, H, W, C]."""
+    """Samples the frame after `context` [B, L, H, W, C] given h [B, D].
+
+    Returns:
+      Noise, and what it is after every step of the sampler, [num_steps_denoising + 1, B, H, W, C]; the last is the
+      frame, quantised.
+    """
 
     def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
         return quantize(model.apply(params, context, noisy, sigma, h, method="denoise")[1])
 
-    return sample(denoise, draws.x_init, config.diffusion_sampler, draws.churn)[-1]
+    return sample(denoise, draws.x_init, config.diffusion_sampler, draws.churn)
 
 
 def _restart(

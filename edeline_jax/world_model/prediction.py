@@ -1,6 +1,7 @@
 """Imagines over given actions: on from real frames, and real experience over again, whose frames are then known."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +9,33 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
-from edeline_jax.world_model.imagination import ImaginationState, advance, draw_outcome, draw_step, reset
+from edeline_jax.world_model.imagination import (
+    ImaginationState,
+    StepDraws,
+    advance,
+    draw_outcome,
+    draw_step,
+    reset,
+)
 from edeline_jax.world_model.model import WorldModel
+
+Seen = TypeVar("Seen")
 
 
 class Imagined(NamedTuple):
-    """T imagined steps of B environments."""
+    """T imagined steps of B environments, their rewards and ends drawn."""
 
     frames: jax.Array  # float32 [B, T, H, W, C]: those that the actions led to
     rewards: jax.Array  # float32 [B, T]: -1, 0 or 1
     ends: jax.Array  # bool [B, T]
+
+
+class Foreseen(NamedTuple):
+    """T imagined steps of B environments, with the probabilities of their rewards and ends."""
+
+    trajectory: jax.Array  # float32 [B, T, num_steps_denoising + 1, H, W, C]: noise to frame; see `denoise_frame`
+    rewards: jax.Array  # [B, T, 3], of the signs -1, 0 and 1
+    ends: jax.Array  # [B, T]
 
 
 def imagine(
@@ -31,21 +49,52 @@ def imagine(
       actions: int [B, T], the first of them in the newest frame of `start`.
       key: consumed.
     """
-    L = model.config.denoiser.inner_model.num_steps_conditioning
     state = reset(params, model, start)
-    state = state._replace(frames=state.frames[:, -L:])
-    batch = len(actions)
-    frame_shape = start.frames.shape[2:]
+    state = state._replace(frames=state.frames[:, -model.config.denoiser.inner_model.num_steps_conditioning :])
 
-    def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, Imagined]:
+    def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Imagined:
+        return Imagined(trajectory[-1], *draw_outcome(params, model, h, draws))
+
+    return _unroll(params, model, state, actions, key, config, look)[1]
+
+
+def foresee(
+    params: Params,
+    model: WorldModel,
+    state: ImaginationState,
+    actions: jax.Array,
+    key: jax.Array,
+    config: WorldModelEnvConfig,
+) -> tuple[ImaginationState, Foreseen]:
+    """Imagines the steps of given actions from a state, as `imagine` does; also returns the state after them."""
+
+    def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Foreseen:
+        rewards, ends = model.apply(params, h, method="outcome_logits")
+        return Foreseen(trajectory.swapaxes(0, 1), jax.nn.softmax(rewards), jax.nn.softmax(ends)[..., 1])
+
+    return _unroll(params, model, state, actions, key, config, look)
+
+
+def _unroll(
+    params: Params,
+    model: WorldModel,
+    state: ImaginationState,
+    actions: jax.Array,
+    key: jax.Array,
+    config: WorldModelEnvConfig,
+    look: Callable[[jax.Array, jax.Array, StepDraws], Seen],
+) -> tuple[ImaginationState, Seen]:
+    """The state after all actions [B, T], and what `look` makes of each step's h, trajectory and draws, [B, T, ...]."""
+    batch, frame_shape = len(actions), state.frames.shape[2:]
+
+    def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, Seen]:
         action, key = inputs
         draws = draw_step(key, frame_shape, batch, config)
-        state, h = advance(params, model, state, action, draws, config)
-        return state, Imagined(state.frames[:, -1], *draw_outcome(params, model, h, draws))
+        state, h, trajectory = advance(params, model, state, action, draws, config)
+        return state, look(h, trajectory, draws)
 
-    keys = jax.random.split(key, actions.shape[1])
-    _, imagined = jax.lax.scan(step, state, (actions.T, keys))
-    return jax.tree.map(lambda x: x.swapaxes(0, 1), imagined)
+    state, seen = jax.lax.scan(step, state, (actions.T, jax.random.split(key, actions.shape[1])))
+    return state, jax.tree.map(lambda x: x.swapaxes(0, 1), seen)
 
 
 def predict_sequence(

@@ -46,21 +46,37 @@ def test_the_measures_of_a_game_are_those_of_its_last_step() -> None:
     assert "success" not in summarize_games([Game(1.0, 5)], "catch")
 
 
-def test_confusion_matrices_become_accuracy_and_mean_recall() -> None:
-    """Rows are the true classes; one that never came up has no recall."""
+def test_confusion_matrices_become_accuracy_recall_and_f1() -> None:
+    """Rows are the true classes. What would be a division by zero is left out: -1 was never predicted, 0 never came."""
     metrics = {
         "loss_rew": np.float32(0.5),
         "num_updates": np.int32(7),
-        "confusion_rew": np.array([[6, 2, 0], [0, 0, 0], [1, 0, 1]]),
+        "confusion_rew": np.array([[0, 2, 6], [0, 0, 0], [0, 1, 3]]),
         "confusion_end": np.zeros((2, 2)),
     }
     assert summarize_updates(metrics) == {
         "loss_rew": 0.5,
-        "accuracy_rew": pytest.approx(7 / 10),
-        "recall_rew": pytest.approx((6 / 8 + 1 / 2) / 2),
+        "accuracy_rew": pytest.approx(3 / 12),
+        "recall_rew": pytest.approx((0 / 8 + 3 / 4) / 2),
+        "recall_rew_negative": 0.0,
+        "f1_rew_negative": 0.0,
+        "precision_rew_zero": 0.0,
+        "f1_rew_zero": 0.0,
+        "precision_rew_positive": pytest.approx(3 / 9),
+        "recall_rew_positive": pytest.approx(3 / 4),
+        "f1_rew_positive": pytest.approx(6 / 13),
         "accuracy_end": 0.0,
         "recall_end": 0.0,
     }
+
+
+def test_ends_are_counted_over_all_updates() -> None:
+    """Means of the counts of three updates, in which 2 of 4 ends were foreseen, and 1 that did not come."""
+    counts = (np.array([[9, 0], [2, 0]]) + np.array([[8, 1], [0, 1]]) + np.array([[9, 0], [0, 1]])) / 3
+    got = summarize_updates({"confusion_end": counts})
+    assert got["precision_end_yes"] == pytest.approx(2 / 3) and got["recall_end_yes"] == pytest.approx(2 / 4)
+    assert got["f1_end_yes"] == pytest.approx(4 / 7)
+    assert got["precision_end_no"] == pytest.approx(26 / 28) and got["recall_end_no"] == pytest.approx(26 / 27)
 
 
 def test_what_is_not_finite_is_named() -> None:

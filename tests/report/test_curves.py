@@ -122,6 +122,13 @@ def test_panels_use_the_counter_of_their_group_and_skip_nan():
     np.testing.assert_allclose(plotted(values)["train"][:, 0], [300, 600, 900, 1200])
 
 
+def test_of_rewards_and_ends_only_f1_has_a_panel():
+    names = ("recall_rew", "precision_end_yes", "recall_end_yes", "f1_end_yes", "accuracy_end")
+    rows = [row | {f"world_model/{name}": 0.5 for name in names} for row in only_groups(metrics_rows(4))]
+    panels = curves.panels_figure(rows, "world_model").axes
+    assert [axes.get_title("left") for axes in panels] == ["f1 end yes", "accuracy end"]
+
+
 def test_running_mean_is_the_mean_of_the_last_values():
     values = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
     expected = [values[max(0, stop - 3) : stop].mean() for stop in range(1, 7)]

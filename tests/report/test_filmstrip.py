@@ -84,6 +84,28 @@ def test_the_gif_shows_every_step_side_by_side(tmp_path: Path):
                 assert error.max() <= 4, f"step {step}"  # 256 colours
 
 
+def test_the_denoising_lies_in_one_row_in_the_order_of_the_sampler(tmp_path: Path):
+    frames = noise_film(0, (4, 8, 8, 3))
+    filmstrip.draw_denoising(frames, [5.0, 0.283, 0.002, 0.0], tmp_path / "denoising.png")
+    picture = np.asarray(Image.open(tmp_path / "denoising.png"))
+    spots = np.array([only_place(picture, frame, 16) for frame in frames])
+    assert (spots[:, 0] == spots[0, 0]).all() and (np.diff(spots[:, 1]) > 8 * 16).all()
+    above = picture[: spots[0, 0]].min(-1)  # one text over each frame, and nothing between them
+    for left in spots[:, 1]:
+        assert (above[:, left : left + 8 * 16] < 128).any()
+    with pytest.raises(ValueError, match="zip"):
+        filmstrip.draw_denoising(frames, [5.0], tmp_path / "wrong.png")
+
+
+@pytest.mark.parametrize("size", [20, 64])
+def test_even_a_film_of_noise_makes_a_small_gif(tmp_path: Path, size: int):
+    """Of frames as large as the paper's, and as many as a run's films have."""
+    real = np.zeros((20, size, size, 3), np.uint8)
+    imagined = np.concatenate([real[:4], noise_film(0, (16, size, size, 3))])
+    filmstrip.draw_gif(real, imagined, tmp_path / "film.gif", num_context=4)
+    assert (tmp_path / "film.gif").stat().st_size < 300_000
+
+
 def test_steps_are_numbered_from_the_first_imagined_frame():
     captions = [filmstrip.gif_caption(step, num_context=2) for step in range(4)]
     assert captions == ["context -1", "context 0", "imagined step 1", "imagined step 2"]
