@@ -24,11 +24,11 @@ def table(grid: Grid) -> str:
 
 
 def _game_line(game: str, scores: GameScores) -> str:
-    columns = (_figure(scores.mean, 2), _figure(scores.std, 2), _figure(scores.standard_error, 2))
+    columns = (figure(scores.mean, 2), figure(scores.std, 2), figure(scores.standard_error, 2))
     finished = f"{scores.num_finished}/{scores.num_runs}"
     line = f"{game:<16} {finished:>8} {columns[0]:>10} {columns[1]:>9} {columns[2]:>9}"
-    published = "".join(f"{_figure(scores.published.get(system), 2):>11}" for system in SHOWN)
-    return f"{line} {_figure(scores.human_normalised, 3):>17}{published}"
+    published = "".join(f"{figure(scores.published.get(system), 2):>11}" for system in SHOWN)
+    return f"{line} {figure(scores.human_normalised, 3):>17}{published}"
 
 
 def _overall_lines(overall: Overall) -> list[str]:
@@ -40,7 +40,7 @@ def _overall_lines(overall: Overall) -> list[str]:
     for name, scores in {"these runs": overall.scores, **overall.published}.items():
         for label, row in _with_interval(name, scores):
             cells = zip(row[:-1], (9, 9, 20, 16), strict=True)
-            columns = "".join(f"{_figure(figure, 3):>{width}}" for figure, width in cells)
+            columns = "".join(f"{figure(number, 3):>{width}}" for number, width in cells)
             games = "-" if row.superhuman is None else f"{row.superhuman:g}"
             lines.append(f"{label:<12}{columns}{games:>12}")
     lines += ["", f"{'score above':<12}" + "".join(f"{threshold:>8g}" for threshold in overall.thresholds)]
@@ -71,7 +71,8 @@ def _with_interval(name: str, figures: Estimate) -> list[tuple[str, Sequence]]:
     return [(name, figures.value), *ends]
 
 
-def _figure(value: float | None, digits: int) -> str:
+def figure(value: float | None, digits: int) -> str:
+    """A number as every view of the report writes it."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 

@@ -1,0 +1,122 @@
+"""Draws charts with matplotlib as SVG whose colours and font are those of the page around them."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that nothing else has; the page's own take their place.
+INK, MUTED, GRID, ACCENT, PAPER = "#010101", "#010102", "#010103", "#010104", "#010105"
+THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", ACCENT: "var(--accent)", PAPER: "var(--paper)"}
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 1.0,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "font.size": 11.0,
+    "grid.color": GRID,
+    "grid.linewidth": 1.0,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,  # names are foreign: a dollar sign is no formula
+    "xtick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": GRID,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0.0,
+    "ytick.minor.size": 0.0,
+}
+PANEL = (350, 220)  # width and height in px at which the letters have their size
+WIDE, NARROW = (1080, 420), (358, 330)
+SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+
+Draw = Callable[["Figure"], None]
+
+
+class Chart(NamedTuple):
+    """A chart, and if it is a large one, the same for the width of a phone."""
+
+    title: str
+    svg: Markup
+    narrow: Markup | None = None
+
+
+def panel(title: str, draw: Draw) -> Chart:
+    """A small chart, to stand beside others."""
+    return Chart(title, render(draw, PANEL, title))
+
+
+def large(title: str, draw: Draw, wide: tuple[int, int] = WIDE, narrow: tuple[int, int] = NARROW) -> Chart:
+    """A chart of the page's whole width."""
+    return Chart(title, render(draw, wide, title), render(draw, narrow, title))
+
+
+def render(draw: Draw, size: tuple[int, int], title: str) -> Markup:
+    """The figure that `draw` fills, as an <svg> element that takes the width of its place.
+
+    Args:
+      size: width and height in px.
+      title: what a screen reader says; may hold any characters.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure  # only drawing pays for the import
+
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": f"{title} {size}"}):  # no two charts of a page share ids
+        figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
+        draw(figure)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return _themed(file.getvalue(), title)
+
+
+def label(axes: "Axes", x: str, y: str) -> None:
+    """Names the axes, each with its unit."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.xaxis.label.set_gid("x-label")
+    axes.yaxis.label.set_gid("y-label")
+
+
+def counts(axes: "Axes") -> None:
+    """Writes the numbers of the x axis like 20k."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _themed(svg: bytes, title: str) -> Markup:
+    root = ElementTree.fromstring(svg)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", title)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.endswith("}metadata"):
+                parent.remove(child)
+    for element in root.iter():
+        name = element.get("id", "")
+        if name in ("x-label", "y-label"):
+            element.set("class", name)
+        if name and not re.search(r"[0-9a-f]{10}$", name):  # the others are referred to, and unique by their salt
+            del element.attrib["id"]
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", LINK)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return Markup(re.sub("|".join(THEME), lambda match: THEME[match[0]], text))
