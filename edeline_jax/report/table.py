@@ -46,7 +46,7 @@ def _overall_lines(overall: Overall) -> list[str]:
     lines += ["", f"{'score above':<12}" + "".join(f"{threshold:>8g}" for threshold in overall.thresholds)]
     for label, shares in _with_interval("of the runs", overall.profile):
         lines.append(f"{label:<12}" + "".join(f"{share:>8.3f}" for share in shares))
-    return [*lines, "", _improvement_line(overall.better_than_diamond), *_notes(overall)]
+    return [*lines, "", _improvement_line(overall.better_than_diamond), *notes(overall)]
 
 
 def _improvement_line(better: Estimate[float]) -> str:
@@ -54,15 +54,16 @@ def _improvement_line(better: Estimate[float]) -> str:
     return f"a run is better than one of DIAMOND's in the same game with probability {better.value:.3f}{interval}"
 
 
-def _notes(overall: Overall) -> list[str]:
-    notes = []
+def notes(overall: Overall) -> list[str]:
+    """What a reader of the figures over games must know."""
+    lines = []
     if overall.runs_once:
         games = ", ".join(overall.runs_once)
-        notes.append(f"no 95 % intervals: they take two finished runs of every game, and there is one of {games}")
+        lines.append(f"no 95 % intervals: they take two finished runs of every game, and there is one of {games}")
     if overall.env_steps != (NUM_STEPS, NUM_STEPS):
         steps = " to ".join(f"{number:,}" for number in sorted(set(overall.env_steps)))
-        notes.append(f"the published scores are after {NUM_STEPS:,} steps, these runs took {steps}")
-    return notes
+        lines.append(f"the published scores are after {NUM_STEPS:,} steps, these runs took {steps}")
+    return lines
 
 
 def _with_interval(name: str, figures: Estimate) -> list[tuple[str, Sequence]]:

@@ -3,16 +3,15 @@
 import json
 from typing import Any, NamedTuple
 
-from etils.epath import Path
-
 from edeline_jax.config import pour, to_dict
 from edeline_jax.config.files import SHIPPED, load
 from edeline_jax.config.pouring import completed, leaves
 from edeline_jax.report.runs import UNUSABLE
-from edeline_jax.runtime.errors import one_line, shorten
+from edeline_jax.runtime.errors import shorten
 from edeline_jax.workdir.folder import RunFolder
 
 OWN = ("env.id", "seed", "wandb.")  # keys that do not make a run another than the paper's
+STARTS = {"devices": "Hardware", "versions": "Versions"}  # key of a start -> its name on the page
 
 
 class Difference(NamedTuple):
@@ -39,18 +38,20 @@ def _text(tree: dict[str, Any], key: str) -> str:
     return shorten(json.dumps(tree[key])) if key in tree else "–"
 
 
-def starts(folder: RunFolder) -> list[dict[str, Any]]:
-    """What each start of the run wrote about its machine and versions; empty for runs before there were such lines."""
+def machines(folder: RunFolder) -> dict[str, str]:
+    """Hardware, versions and times of the run's starts; empty for runs from before these were written down."""
+    lines = _starts(folder)
+    seen = {key: list(dict.fromkeys(str(line[key]) for line in lines if key in line)) for key in STARTS}
+    times = [str(line["time"]) for line in lines if "time" in line]
+    facts = {title: "; ".join(seen[key]) for key, title in STARTS.items() if seen[key]}
+    if times:
+        facts["Started"] = times[0] if len(times) == 1 else f"{len(times):,} times, {times[0]} to {times[-1]}"
+    return facts
+
+
+def _starts(folder: RunFolder) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in folder.starts.read_text().splitlines() if line.strip()]
     except UNUSABLE:
         return []
     return [line for line in lines if isinstance(line, dict)]
-
-
-def read_config(folder: Path) -> tuple[Any, str]:
-    """The run's config, nested, or why it cannot be read."""
-    try:
-        return json.loads(RunFolder(folder).config.read_text()), ""
-    except UNUSABLE as error:
-        return {}, one_line(error)

@@ -21,6 +21,14 @@ LINES = {"EDELINE": "-", "DIAMOND": "--", "Human": "-.", "Random": ":"}  # syste
 LOG_FROM = 30.0  # ratio of the largest to the smallest value from which an axis is logarithmic
 
 
+class Counter(NamedTuple):
+    """What an x axis counts: its name in the rows, its unit for people, and the factor to that."""
+
+    name: str
+    unit: str
+    factor: float = 1.0
+
+
 class Curve(NamedTuple):
     """A curve of `MOST_POINTS` points at most: means of stretches, and the least and largest value in each, [N]."""
 
@@ -85,12 +93,8 @@ def _reference_lines(axes: "Axes", values: Mapping[str, float]) -> None:
         )
 
 
-def metric_panel(rows: list[Row], counter: tuple[str, str, float], group: str, name: str) -> Chart | None:
-    """A value of a group, and the same of its tests; None if it has no number.
-
-    Args:
-      counter: of the x axis: its name in the rows, what it counts, and the factor to that.
-    """
+def metric_panel(rows: list[Row], counter: Counter, group: str, name: str, whose: str = "") -> Chart | None:
+    """A value of a group, and the same of its tests; None if it has no number. `whose` goes into the title."""
     shown = quantity(name)
     key, unit, factor = counter
     train = series(rows, key, f"{group}/{name}")
@@ -116,7 +120,7 @@ def metric_panel(rows: list[Row], counter: tuple[str, str, float], group: str, n
         if factor == 1.0:
             counts(axes)
 
-    return panel(shown.title, draw)
+    return panel(f"{shown.title}, {whose}" if whose else shown.title, draw)
 
 
 def _scale(axes: "Axes", values: np.ndarray, unit: str) -> str:
