@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN = {"mean": "Mean", "median": "Median", "interquartile_mean": "Interquartile mean", "optimality_gap": "Optimality gap"}
 BETTER = {"optimality_gap": "lower is better"}
 OURS = "these runs"
-PROFILE = np.linspace(0, 8, 161)  # scores at which the profile is drawn
+PROFILE = np.linspace(0, 8**0.5, 161) ** 2  # scores at which the profile is drawn
 
 
 def aggregates_chart(overall: Overall) -> Chart:
@@ -31,9 +31,8 @@ def aggregates_chart(overall: Overall) -> Chart:
         axes = figure.subplots(1, 4, sharey=True) if wide else figure.subplots(4, 1)
         for panel, (name, title) in zip(axes, SHOWN.items(), strict=True):
             _interval_panel(panel, systems, name)
-            panel.set_title(title, loc="left", fontsize=11, color=INK)
-            better = BETTER.get(name, "higher is better")
-            label(panel, f"human-normalised score, {better}", "system" if panel is axes[0] or not wide else "")
+            panel.set_title(f"{title}, {BETTER.get(name, 'higher is better')}", loc="left", fontsize=11, color=INK)
+            label(panel, "human-normalised score", "" if wide and panel is not axes[0] else "system")
             panel.tick_params(axis="y", labelcolor=INK)
 
     return large("Figures over games", draw, (1080, 300), (358, 920))
@@ -69,7 +68,7 @@ def profile_chart(runs: list[RunRecord]) -> Chart:
             if low is not None:
                 axes.fill_between(PROFILE, low, high, color=colour, alpha=0.16, linewidth=0)
             axes.plot(PROFILE, value, color=colour, label=name, linestyle="-" if colour == ACCENT else "--")
-        _square_root(axes, (0, 8), (0, 0.25, 0.5, 1, 2, 4, 8))
+        _square_root(axes, (0, 8), (0, 0.25, 1, 2, 4, 8))
         axes.set_ylim(0, 1)
         label(axes, "human-normalised score τ (square-root scale)", "share of runs with a score above τ")
 

@@ -8,7 +8,7 @@ from edeline_jax.envs import GAMES
 from edeline_jax.report.grid import Grid, counted
 from edeline_jax.report.page.grid_charts import aggregates_chart, games_chart, profile_chart
 from edeline_jax.report.page.rendering import write_page
-from edeline_jax.report.page.run_page import game_title
+from edeline_jax.report.page.run_page import BESIDE, game_title
 from edeline_jax.report.page.svg import Chart
 from edeline_jax.report.published import published_table
 from edeline_jax.report.runs import RunRecord
@@ -29,6 +29,7 @@ class GridPage(NamedTuple):
 def write_grid_page(grid: Grid, runs: list[RunRecord], path: Path) -> None:
     """Writes the page of these runs and their figures; raises UserError if it could not be written."""
     finished, charts = counted(runs), {}
+    columns = list(next(iter(published_table().values())))
     if grid.overall is not None:
         charts = {
             "aggregates": aggregates_chart(grid.overall),
@@ -39,7 +40,7 @@ def write_grid_page(grid: Grid, runs: list[RunRecord], path: Path) -> None:
         grid=grid,
         runs=runs,
         charts=charts,
-        systems=list(next(iter(published_table().values()))),
+        systems=[*BESIDE, *(system for system in reversed(columns) if system not in BESIDE)],
         titles={game: game_title(game) for game in grid.games},
         notes=[] if grid.overall is None else notes(grid.overall),
     )

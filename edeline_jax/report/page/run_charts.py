@@ -156,7 +156,7 @@ def time_chart(rows: list[Row], phases: list[str]) -> Chart | None:
             axes.bar(middles, share, 0.86 * (widths + 1), bottom, color=ACCENT, alpha=shade, linewidth=0)
             bottom += share
         axes.set_ylim(0, 100)
-        axes.grid(False, axis="x")
+        axes.grid(False)
         label(axes, "epoch", "share of the time (%)")
         counts(axes)
 
@@ -165,7 +165,7 @@ def time_chart(rows: list[Row], phases: list[str]) -> Chart | None:
 
 def shades(number: int) -> list[float]:
     """Opacities of as many phases."""
-    return np.linspace(1.0, 0.12, max(number, 2))[:number].tolist()
+    return np.geomspace(1.0, 0.1, max(number, 5))[:number].tolist()
 
 
 def _is_lap(row: Row) -> bool:

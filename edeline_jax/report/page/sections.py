@@ -20,6 +20,7 @@ class Section(NamedTuple):
     title: str
     text: str
     rows: dict[str, list[Chart]]
+    tested: bool = False  # whether there are tests beside the training
 
 
 class Phase(NamedTuple):
@@ -74,13 +75,14 @@ def _world_model(rows: list[Row]) -> Section:
         "Rewards and ends": rates,
     }
     known = {name for kind in kinds.values() for name in kind}
-    kinds["Pixels and gradients"] = sorted((n for n in names if n not in known), key=lambda n: n != "pixel_error")
+    kinds["Pixels and gradients"] = [n for n in names if n not in known]
     text = (
         "Rewards and ends are rare, so accuracy says little: a model that never predicts one scores high. Precision is "
         "the share of the predicted that came, recall the share of those that came that were predicted. Pixel error is the "
         "root mean square one step ahead; the dashed line repeats the last frame."
     )
-    return _section("World model", text, {title: _panels(rows, group, of_kind) for title, of_kind in kinds.items()})
+    panels = {title: _panels(rows, group, of_kind) for title, of_kind in kinds.items()}
+    return _section("World model", text, panels)._replace(tested=True)
 
 
 def _actor_critic(rows: list[Row]) -> Section:

@@ -42,6 +42,7 @@ STYLE = {
     "ytick.minor.size": 0.0,
 }
 PANEL = (350, 220)  # width and height in px at which the letters have their size
+PANEL_EDGES = (48, 342, 40, 198)  # left, right, bottom, top of the axes in px: those of all panels lie in line
 WIDE, NARROW = (1080, 420), (358, 330)
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
@@ -58,7 +59,7 @@ class Chart(NamedTuple):
 
 def panel(title: str, draw: Draw) -> Chart:
     """A small chart, to stand beside others."""
-    return Chart(title, render(draw, PANEL, title))
+    return Chart(title, render(draw, PANEL, title, PANEL_EDGES))
 
 
 def large(title: str, draw: Draw, wide: tuple[int, int] = WIDE, narrow: tuple[int, int] = NARROW) -> Chart:
@@ -66,18 +67,22 @@ def large(title: str, draw: Draw, wide: tuple[int, int] = WIDE, narrow: tuple[in
     return Chart(title, render(draw, wide, title), render(draw, narrow, title))
 
 
-def render(draw: Draw, size: tuple[int, int], title: str) -> Markup:
+def render(draw: Draw, size: tuple[int, int], title: str, edges: tuple[int, int, int, int] | None = None) -> Markup:
     """The figure that `draw` fills, as an <svg> element that takes the width of its place.
 
     Args:
       size: width and height in px.
       title: what a screen reader says; may hold any characters.
+      edges: of the axes, see `PANEL_EDGES`; None fits them to what is around them, which takes twice as long.
     """
     import matplotlib
     from matplotlib.figure import Figure  # only drawing pays for the import
 
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": f"{title} {size}"}):  # no two charts of a page share ids
-        figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
+        figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout=None if edges else "constrained")
+        if edges:
+            left, right, bottom, top = edges
+            figure.subplots_adjust(left / size[0], bottom / size[1], right / size[0], top / size[1])
         draw(figure)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -85,9 +90,12 @@ def render(draw: Draw, size: tuple[int, int], title: str) -> Markup:
 
 
 def label(axes: "Axes", x: str, y: str) -> None:
-    """Names the axes, each with its unit."""
+    """Names the axes, each with its unit; that of the y axis stands above it at the left edge, where it can be read."""
+    from matplotlib.transforms import blended_transform_factory
+
     axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_ylabel(y, rotation=0, ha="left", va="bottom")
+    axes.yaxis.set_label_coords(0, 1.02, blended_transform_factory(axes.figure.transFigure, axes.transAxes))
     axes.xaxis.label.set_gid("x-label")
     axes.yaxis.label.set_gid("y-label")
 
