@@ -93,14 +93,14 @@ def _horizon_charts(tree: dict[str, Any]) -> list[Chart]:
     ]
     if lines:
         charts.append(lines_panel("Pixel error along the dream", lines, step, "grey levels of 255"))
-    rates = {"reward_f1": "Rewards foretold along the dream", "end_f1": "Ends foretold along the dream"}
+    rates = {"reward_f1": "F1 of rewards along the dream", "end_f1": "F1 of ends along the dream"}
     for name, title in rates.items():
         values = _numbers(horizon.get(name) or (), len(steps))
         if np.isfinite(values).any():
             charts.append(lines_panel(title, [Line(steps, values)], step, "F1, 0 to 1", "share"))
     if horizon.get("num_starts"):
         starts = [Line(steps, _numbers(horizon["num_starts"], len(steps)), "o-", INK)]
-        charts.append(lines_panel("Starts that reach so far", starts, step, "starts"))
+        charts.append(lines_panel("Starts still going", starts, step, "starts"))
     return charts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from edeline_jax.envs import human_normalised_score
 from edeline_jax.report import statistics
 from edeline_jax.report.grid import Overall, diamond_scores, scores_by_game
-from edeline_jax.report.page.svg import ACCENT, GRID, INK, MUTED, PAPER, Chart, label, large
+from edeline_jax.report.page.svg import ACCENT, GRID, INK, MUTED, PAPER, Chart, Margins, label, large
 from edeline_jax.report.published import published_scores
 from edeline_jax.report.runs import RunRecord
 from edeline_jax.report.statistics import Aggregates, Estimate
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = {"mean": "Mean", "median": "Median", "interquartile_mean": "Interquartile mean", "optimality_gap": "Optimality gap"}
+SHOWN = {
+    "mean": "Mean",
+    "median": "Median",
+    "interquartile_mean": "Interquartile mean",
+    "optimality_gap": "Optimality gap",
+}
 BETTER = {"optimality_gap": "lower is better"}
 OURS = "these runs"
 PROFILE = np.linspace(0, 8**0.5, 161) ** 2  # scores at which the profile is drawn
@@ -28,14 +33,15 @@ def aggregates_chart(overall: Overall) -> Chart:
 
     def draw(figure: "Figure") -> None:
         wide = figure.get_figwidth() > figure.get_figheight()
-        axes = figure.subplots(1, 4, sharey=True) if wide else figure.subplots(4, 1)
+        spaces = {"wspace": 0.1} if wide else {"hspace": 0.42}
+        axes = figure.subplots(*(1, 4) if wide else (4, 1), sharey=wide, gridspec_kw=spaces)
         for panel, (name, title) in zip(axes, SHOWN.items(), strict=True):
             _interval_panel(panel, systems, name)
             panel.set_title(f"{title}, {BETTER.get(name, 'higher is better')}", loc="left", fontsize=11, color=INK)
             label(panel, "human-normalised score", "" if wide and panel is not axes[0] else "system")
             panel.tick_params(axis="y", labelcolor=INK)
 
-    return large("Figures over games", draw, (1080, 300), (358, 920))
+    return large("Figures over games", draw, Margins(left=82), (1080, 300), (358, 920))
 
 
 def _interval_panel(axes: "Axes", systems: dict[str, Estimate[Aggregates]], name: str) -> None:
@@ -72,7 +78,7 @@ def profile_chart(runs: list[RunRecord]) -> Chart:
         axes.set_ylim(0, 1)
         label(axes, "human-normalised score τ (square-root scale)", "share of runs with a score above τ")
 
-    return large("Performance profile", draw, (1080, 380), (358, 320))
+    return large("Performance profile", draw, Margins(left=32), (1080, 380), (358, 320))
 
 
 def games_chart(runs: list[RunRecord]) -> Chart:
@@ -100,7 +106,7 @@ def games_chart(runs: list[RunRecord]) -> Chart:
         label(axes, "human-normalised score (square-root scale)", "game")
 
     height = 90 + 22 * len(order)
-    return large("Games", draw, (1080, height), (358, height))
+    return large("Games", draw, Margins(left=118), (1080, height), (358, height))
 
 
 def _square_root(axes: "Axes", limits: tuple[float, float], ticks: tuple[float, ...]) -> None:

@@ -1,13 +1,13 @@
 """The charts of one run's metrics."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from edeline_jax.report.curves import SMOOTHED_EPOCHS, running_mean, series
 from edeline_jax.report.page.quantities import quantity
-from edeline_jax.report.page.svg import ACCENT, GRID, INK, MUTED, PAPER, Chart, counts, label, large, panel
+from edeline_jax.report.page.svg import ACCENT, GRID, INK, MUTED, PAPER, Chart, Margins, counts, label, large, panel
 from edeline_jax.report.runs import Row
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ MOST_POINTS = 240  # of a curve; where there are more, each stands for a stretch
 MOST_BARS = 48
 NORMAL_95 = 1.96  # standard errors from the mean to each end of its 95 % interval
 LINES = {"EDELINE": "-", "DIAMOND": "--", "Human": "-.", "Random": ":"}  # system -> line style
-LOG_FROM = 30.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+LOG_FROM = 30.0  # ratio of the largest to the smallest value from which the axis of a loss or norm is logarithmic
+LOGARITHMIC = ("loss", "mean squared error", "squared error", "cross-entropy, nats", "norm")  # units
+MOST_MARKERS = 24  # of a line; beyond, they would hide it
 
 
 class Counter(NamedTuple):
@@ -64,13 +66,13 @@ def learning_curve(rows: list[Row], published: Mapping[str, float]) -> Chart | N
             steps, mean, std, games = test
             error = NORMAL_95 * std / np.sqrt(np.maximum(games - 1, 1))
             axes.errorbar(steps, mean, np.nan_to_num(error), fmt="none", ecolor=INK, elinewidth=1.2)
-            axes.plot(steps, mean, "o-", color=INK, linewidth=1.2, markersize=4, markerfacecolor=PAPER)
+            axes.plot(steps, mean, color=INK, linewidth=1.2, markerfacecolor=PAPER, **_markers(steps))
         axes.margins(x=0.02)
         _reference_lines(axes, {system: published[system] for system in LINES if system in published})
         label(axes, "environment steps", "return (game score)")
         counts(axes)
 
-    return large("Learning curve", draw)
+    return large("Learning curve", draw, Margins(right=92))
 
 
 def _reference_lines(axes: "Axes", values: Mapping[str, float]) -> None:
@@ -108,12 +110,12 @@ def metric_panel(rows: list[Row], counter: Counter, group: str, name: str, whose
         if train.size:
             curve = thinned(train[0] * factor, train[1] * shown.factor)
             axes.fill_between(curve.x, curve.low, curve.high, color=ACCENT, alpha=0.16, linewidth=0)
-            axes.plot(curve.x, curve.mean, color=ACCENT, marker="o" if len(curve.x) < 8 else "", markersize=3)
+            axes.plot(curve.x, curve.mean, color=ACCENT, **_markers(curve.x))
         if repeat.size:
             axes.plot(repeat[0] * factor, repeat[1] * shown.factor, color=MUTED, linestyle="--", linewidth=1.2)
         if test.size:
             tests = (test[0] * factor, test[1] * shown.factor)
-            axes.plot(*tests, "o-", color=INK, linewidth=1.2, markersize=3.5, markerfacecolor=PAPER)
+            axes.plot(*tests, color=INK, linewidth=1.2, markerfacecolor=PAPER, **_markers(test[0]))
         both = np.concatenate([part[1] for part in (train, test, repeat) if part.size])
         scale = _scale(axes, both, shown.unit)
         label(axes, unit, f"{shown.unit}{scale}")
@@ -123,16 +125,20 @@ def metric_panel(rows: list[Row], counter: Counter, group: str, name: str, whose
     return panel(f"{shown.title}, {whose}" if whose else shown.title, draw)
 
 
+def _markers(points: np.ndarray) -> dict[str, Any]:
+    return {"marker": "o" if len(points) <= MOST_MARKERS else "", "markersize": 3.5}
+
+
 def _scale(axes: "Axes", values: np.ndarray, unit: str) -> str:
-    """Makes the y axis logarithmic where the values spread far, and shares 0 to 1; returns what the label adds."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Makes the y axis logarithmic where losses spread far, and shares 0 to 1; returns what the label adds."""
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     if unit.startswith("share"):
         axes.set_ylim(-0.03, 1.03)
-    elif values.min() > 0 and values.max() / values.min() > LOG_FROM:
+    elif unit in LOGARITHMIC and values.min() > 0 and values.max() / values.min() > LOG_FROM:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(numticks=5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
         return ", log scale"
     return ""
@@ -160,7 +166,7 @@ def time_chart(rows: list[Row], phases: list[str]) -> Chart | None:
         label(axes, "epoch", "share of the time (%)")
         counts(axes)
 
-    return large("Where the time went", draw, (1080, 300), (358, 260))
+    return large("Where the time went", draw, Margins(), (1080, 300), (358, 260))
 
 
 def shades(number: int) -> list[float]:

@@ -19,6 +19,8 @@ STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
     "axes.facecolor": "none",
+    "axes.formatter.limits": (-6, 7),
+    "axes.formatter.useoffset": False,  # a factor would stand where the unit does
     "axes.grid": True,
     "axes.labelcolor": MUTED,
     "axes.linewidth": 1.0,
@@ -42,11 +44,19 @@ STYLE = {
     "ytick.minor.size": 0.0,
 }
 PANEL = (350, 220)  # width and height in px at which the letters have their size
-PANEL_EDGES = (48, 342, 40, 198)  # left, right, bottom, top of the axes in px: those of all panels lie in line
 WIDE, NARROW = (1080, 420), (358, 330)
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 Draw = Callable[["Figure"], None]
+
+
+class Margins(NamedTuple):
+    """What is around the axes, in px; above them stands the unit of the y axis."""
+
+    left: int = 48
+    right: int = 8
+    bottom: int = 40
+    top: int = 24
 
 
 class Chart(NamedTuple):
@@ -59,30 +69,39 @@ class Chart(NamedTuple):
 
 def panel(title: str, draw: Draw) -> Chart:
     """A small chart, to stand beside others."""
-    return Chart(title, render(draw, PANEL, title, PANEL_EDGES))
+    return Chart(title, render(draw, PANEL, title, Margins()))
 
 
-def large(title: str, draw: Draw, wide: tuple[int, int] = WIDE, narrow: tuple[int, int] = NARROW) -> Chart:
+def large(
+    title: str,
+    draw: Draw,
+    margins: Margins,
+    wide: tuple[int, int] = WIDE,
+    narrow: tuple[int, int] = NARROW,
+) -> Chart:
     """A chart of the page's whole width."""
-    return Chart(title, render(draw, wide, title), render(draw, narrow, title))
+    return Chart(title, render(draw, wide, title, margins), render(draw, narrow, title, margins))
 
 
-def render(draw: Draw, size: tuple[int, int], title: str, edges: tuple[int, int, int, int] | None = None) -> Markup:
+def render(draw: Draw, size: tuple[int, int], title: str, margins: Margins) -> Markup:
     """The figure that `draw` fills, as an <svg> element that takes the width of its place.
 
     Args:
       size: width and height in px.
       title: what a screen reader says; may hold any characters.
-      edges: of the axes, see `PANEL_EDGES`; None fits them to what is around them, which takes twice as long.
     """
     import matplotlib
     from matplotlib.figure import Figure  # only drawing pays for the import
 
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": f"{title} {size}"}):  # no two charts of a page share ids
-        figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout=None if edges else "constrained")
-        if edges:
-            left, right, bottom, top = edges
-            figure.subplots_adjust(left / size[0], bottom / size[1], right / size[0], top / size[1])
+        width, height = size
+        figure = Figure(figsize=(width / 72, height / 72))
+        figure.subplots_adjust(  # all panels alike: their axes lie in line
+            left=margins.left / width,
+            right=1 - margins.right / width,
+            bottom=margins.bottom / height,
+            top=1 - margins.top / height,
+        )
         draw(figure)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -101,7 +120,7 @@ def label(axes: "Axes", x: str, y: str) -> None:
 
 
 def counts(axes: "Axes") -> None:
-    """Writes the numbers of the x axis like 20k."""
+    """Lets the x axis have whole numbers only, and writes them like 20k."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
