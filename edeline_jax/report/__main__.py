@@ -1,7 +1,7 @@
 """Prints the scores of a set of runs, and writes them as a page with charts.
 
-Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--html=FILE] [--json=FILE]`; includes every run in and below the
-folders. The page of a single run shows all that is known of it, also while it goes on.
+Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--html=FILE] [--json=FILE]`; includes every run in and below
+the folders. The page of a single run shows all that is known of it, also while it goes on.
 """
 
 from collections.abc import Sequence

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = {
-    "mean": "Mean",
-    "median": "Median",
-    "interquartile_mean": "Interquartile mean",
-    "optimality_gap": "Optimality gap",
+    "mean": "Mean, higher is better",
+    "median": "Median, higher is better",
+    "interquartile_mean": "Interquartile mean, higher is better",
+    "optimality_gap": "Optimality gap, lower is better",
 }
-BETTER = {"optimality_gap": "lower is better"}
 OURS = "these runs"
 PROFILE = np.linspace(0, 8**0.5, 161) ** 2  # scores at which the profile is drawn
 
@@ -37,7 +36,7 @@ def aggregates_chart(overall: Overall) -> Chart:
         axes = figure.subplots(*(1, 4) if wide else (4, 1), sharey=wide, gridspec_kw=spaces)
         for panel, (name, title) in zip(axes, SHOWN.items(), strict=True):
             _interval_panel(panel, systems, name)
-            panel.set_title(f"{title}, {BETTER.get(name, 'higher is better')}", loc="left", fontsize=11, color=INK)
+            panel.set_title(title, loc="left", fontsize=11, color=INK)
             label(panel, "human-normalised score", "" if wide and panel is not axes[0] else "system")
             panel.tick_params(axis="y", labelcolor=INK)
 

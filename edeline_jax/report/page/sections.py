@@ -78,8 +78,8 @@ def _world_model(rows: list[Row]) -> Section:
     kinds["Pixels and gradients"] = [n for n in names if n not in known]
     text = (
         "Rewards and ends are rare, so accuracy says little: a model that never predicts one scores high. Precision is "
-        "the share of the predicted that came, recall the share of those that came that were predicted. Pixel error is the "
-        "root mean square one step ahead; the dashed line repeats the last frame."
+        "the share of the predicted that came, recall the share of those that came that were predicted. Pixel error is "
+        "the root mean square one step ahead; the dashed line repeats the last frame."
     )
     panels = {title: _panels(rows, group, of_kind) for title, of_kind in kinds.items()}
     return _section("World model", text, panels)._replace(tested=True)
