@@ -45,7 +45,7 @@ def read_exams(folder: RunFolder, album: Album) -> list[Exam]:
             }
             pictures = {caption: album.picture(folder.exams, name) for caption, name in films.items()}
             exams.append(Exam(path.stem, players, pictures))
-        except (*UNUSABLE, AttributeError) as error:
+        except UNUSABLE as error:
             exams.append(Exam(path.stem, [], {}, f"cannot be read: {one_line(error)}"))
     return exams
 

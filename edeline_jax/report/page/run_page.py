@@ -20,6 +20,7 @@ from edeline_jax.report.runs import UNUSABLE, Row, RunRecord, read_rows
 from edeline_jax.runtime.errors import one_line
 from edeline_jax.workdir.folder import RunFolder
 
+DRAWABLE = 1e30  # numbers beyond it are no measurements
 BESIDE = ("EDELINE", "DIAMOND", "Human", "Random")  # whom a run stands beside
 
 
@@ -61,7 +62,7 @@ def read_run_page(run: RunRecord) -> RunPage:
     folder, album, notes = RunFolder(run.folder), Album(), []
     config = folder.read_config()
     try:
-        rows = read_rows(folder.metrics)
+        rows = [row for row in read_rows(folder.metrics) if max(map(abs, row.values())) < DRAWABLE]
     except UNUSABLE as error:
         rows = []
         notes.append(f"metrics.jsonl cannot be read: {one_line(error)}")

@@ -135,7 +135,7 @@ def _themed(svg: bytes, title: str) -> Markup:
     root.set("aria-label", title)
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith("}metadata"):
+            if child.tag.endswith(("}metadata", "}style")):  # its style would be that of the whole page
                 parent.remove(child)
     for element in root.iter():
         name = element.get("id", "")
