@@ -50,8 +50,8 @@ def train_here(
 ) -> str:
     """Trains the tiny config with `changes` on the first devices; returns what it printed.
 
-    `at_line` is called with every line. `allowed` are keys that may change. Without `pictures` none are drawn, which
-    would take as long as the run. Errors are raised.
+    `at_line` is called with every line. `allowed` are keys that may change. Without `pictures` there are none, and no
+    page, which would take as long as the run. Errors are raised.
     """
     values = get_config()
     values.update_from_flattened_dict(changes or {})
@@ -67,6 +67,7 @@ def train_here(
         patch.setattr(run, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         if not pictures:
             patch.setattr(run.Run, "draw", lambda run, test: [])
+            patch.setattr(run.Run, "write_page", lambda run: None)
         job.train(pour(values, devices), str(workdir), allowed, stop, say)
     return "\n".join(said)
 

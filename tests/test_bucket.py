@@ -41,10 +41,12 @@ def test_a_run_in_a_bucket_is_as_whole_as_on_a_disk(store: ObjectStore, finished
     assert f"{FOLDER}/report/imagination-median.gif" in finished
     names = {name.removeprefix("games/run/").split("/")[0] for name in store.names("games/run/")}
     folders = {"checkpoints", "agents", "replay", "report"}
-    assert names == {"config.json", "metrics.jsonl", "summary.json", "lock", *folders}
+    assert names == {"config.json", "metrics.jsonl", "starts.jsonl", "summary.json", "lock", *folders}
     rows = [json.loads(line) for line in store.objects["games/run/metrics.jsonl"].data.splitlines()]
     assert [row["epoch"] for row in rows if "seconds/other" in row] == [1, 2, 3, 4]
     assert json.loads(store.objects["games/run/summary.json"].data)["progress"]["env_steps"] == 160
+    page = store.objects["games/run/report/index.html"].data.decode()
+    assert "finished</span>" in page and "data:image/gif;base64," in page
 
 
 def test_what_a_run_left_can_be_read_from_the_bucket(

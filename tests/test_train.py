@@ -106,6 +106,17 @@ def test_the_curves_are_those_of_all_metrics(finished: tuple[Path, str], tmp_pat
             np.testing.assert_array_equal(np.asarray(drawn), np.asarray(expected), err_msg=path.name)
 
 
+def test_the_page_is_that_of_the_finished_run(finished: tuple[Path, str]) -> None:
+    workdir, output = finished
+    end = output[output.index("mean return ") :].splitlines()
+    assert end[1] == f"  {workdir / 'report' / 'index.html'}"
+    page = (workdir / "report" / "index.html").read_text()
+    (start,) = [json.loads(line) for line in (workdir / "starts.jsonl").read_text().splitlines()]
+    assert f"{summary(workdir)['return_mean']:.2f}</span>" in page and ">finished</span>" in page
+    assert start["devices"] in page and f"JAX {jax.__version__}" in start["versions"] and start["env_steps"] == 0
+    assert "data:image/png;base64," in page and "data:image/gif;base64," in page
+
+
 def boards(gif: Image.Image, left: int) -> np.ndarray:
     """The colours of the cells of the films' boards, [T, ROWS, COLUMNS, 3]; `left` is the edge of a film in px."""
     size = 20 * whole_scale(20, GIF_FRAME_HEIGHT)

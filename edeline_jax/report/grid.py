@@ -3,7 +3,7 @@
 Only finished runs count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,8 +56,26 @@ class Grid(NamedTuple):
 def summarize(runs: list[RunRecord]) -> Grid:
     """Computes the scores per game and over games."""
     games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
-    counted = [run for run in runs if run.finished and run.score is not None and run.game in GAMES]
-    return Grid(games, _overall(counted) if counted else None, [run for run in runs if not run.finished])
+    finished = counted(runs)
+    return Grid(games, _overall(finished) if finished else None, [run for run in runs if not run.finished])
+
+
+def counted(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """The runs that the figures over games are of: finished ones of the 26 games."""
+    return [run for run in runs if run.finished and run.score is not None and run.game in GAMES]
+
+
+def scores_by_game(runs: Sequence[RunRecord]) -> dict[str, np.ndarray]:
+    """Game -> human-normalised scores of these runs, which must be `counted`, [N]."""
+    returns: dict[str, list[float]] = {}
+    for run in runs:
+        returns.setdefault(run.game, []).append(run.score)
+    return dict(zip(returns, _normalised(returns), strict=True))
+
+
+def diamond_scores(games: Iterable[str]) -> Scores:
+    """Human-normalised scores of DIAMOND's runs, float[runs] per game."""
+    return _normalised({game: diamond_runs()[game] for game in games})
 
 
 def to_json(grid: Grid) -> Any:
@@ -78,21 +96,19 @@ def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
 
 def _overall(runs: list[RunRecord]) -> Overall:
     """Of finished runs of Atari games, at least one."""
-    returns: dict[str, list[float]] = {}
-    for run in runs:
-        returns.setdefault(run.game, []).append(run.score)
-    scores, diamond = _normalised(returns), _normalised({game: diamond_runs()[game] for game in returns})
+    games = scores_by_game(runs)
+    scores, diamond = list(games.values()), diamond_scores(games)
     steps = [run.env_steps for run in runs]
     return Overall(
-        num_games=len(returns),
+        num_games=len(games),
         num_runs=len(runs),
         env_steps=(min(steps), max(steps)),
-        runs_once=[game for game, of_game in returns.items() if len(of_game) == 1],
+        runs_once=[game for game, of_game in games.items() if len(of_game) == 1],
         scores=_aggregates(scores),
         thresholds=THRESHOLDS,
         profile=_plain(statistics.estimate(lambda x: statistics.performance_profile(x, THRESHOLDS), scores)),
         better_than_diamond=_plain(statistics.estimate(statistics.probability_of_improvement, scores, diamond)),
-        published=_published(list(returns)) | {"DIAMOND": _aggregates(diamond)},
+        published=_published(list(games)) | {"DIAMOND": _aggregates(diamond)},
     )
 
 

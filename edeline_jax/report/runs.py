@@ -20,7 +20,7 @@ Row = dict[str, float]
 COUNTERS = ("epoch", "world_model_updates", "actor_critic_updates")
 _LOG = logging.getLogger(__name__)
 # raised by damaged or unexpected JSON
-UNUSABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class RunRecord(NamedTuple):

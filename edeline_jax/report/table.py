@@ -24,11 +24,11 @@ def table(grid: Grid) -> str:
 
 
 def _game_line(game: str, scores: GameScores) -> str:
-    columns = (_figure(scores.mean, 2), _figure(scores.std, 2), _figure(scores.standard_error, 2))
+    columns = (figure(scores.mean, 2), figure(scores.std, 2), figure(scores.standard_error, 2))
     finished = f"{scores.num_finished}/{scores.num_runs}"
     line = f"{game:<16} {finished:>8} {columns[0]:>10} {columns[1]:>9} {columns[2]:>9}"
-    published = "".join(f"{_figure(scores.published.get(system), 2):>11}" for system in SHOWN)
-    return f"{line} {_figure(scores.human_normalised, 3):>17}{published}"
+    published = "".join(f"{figure(scores.published.get(system), 2):>11}" for system in SHOWN)
+    return f"{line} {figure(scores.human_normalised, 3):>17}{published}"
 
 
 def _overall_lines(overall: Overall) -> list[str]:
@@ -40,13 +40,13 @@ def _overall_lines(overall: Overall) -> list[str]:
     for name, scores in {"these runs": overall.scores, **overall.published}.items():
         for label, row in _with_interval(name, scores):
             cells = zip(row[:-1], (9, 9, 20, 16), strict=True)
-            columns = "".join(f"{_figure(figure, 3):>{width}}" for figure, width in cells)
+            columns = "".join(f"{figure(number, 3):>{width}}" for number, width in cells)
             games = "-" if row.superhuman is None else f"{row.superhuman:g}"
             lines.append(f"{label:<12}{columns}{games:>12}")
     lines += ["", f"{'score above':<12}" + "".join(f"{threshold:>8g}" for threshold in overall.thresholds)]
     for label, shares in _with_interval("of the runs", overall.profile):
         lines.append(f"{label:<12}" + "".join(f"{share:>8.3f}" for share in shares))
-    return [*lines, "", _improvement_line(overall.better_than_diamond), *_notes(overall)]
+    return [*lines, "", _improvement_line(overall.better_than_diamond), *notes(overall)]
 
 
 def _improvement_line(better: Estimate[float]) -> str:
@@ -54,15 +54,16 @@ def _improvement_line(better: Estimate[float]) -> str:
     return f"a run is better than one of DIAMOND's in the same game with probability {better.value:.3f}{interval}"
 
 
-def _notes(overall: Overall) -> list[str]:
-    notes = []
+def notes(overall: Overall) -> list[str]:
+    """What a reader of the figures over games must know."""
+    lines = []
     if overall.runs_once:
         games = ", ".join(overall.runs_once)
-        notes.append(f"no 95 % intervals: they take two finished runs of every game, and there is one of {games}")
+        lines.append(f"no 95 % intervals: they take two finished runs of every game, and there is one of {games}")
     if overall.env_steps != (NUM_STEPS, NUM_STEPS):
         steps = " to ".join(f"{number:,}" for number in sorted(set(overall.env_steps)))
-        notes.append(f"the published scores are after {NUM_STEPS:,} steps, these runs took {steps}")
-    return notes
+        lines.append(f"the published scores are after {NUM_STEPS:,} steps, these runs took {steps}")
+    return lines
 
 
 def _with_interval(name: str, figures: Estimate) -> list[tuple[str, Sequence]]:
@@ -71,7 +72,8 @@ def _with_interval(name: str, figures: Estimate) -> list[tuple[str, Sequence]]:
     return [(name, figures.value), *ends]
 
 
-def _figure(value: float | None, digits: int) -> str:
+def figure(value: float | None, digits: int) -> str:
+    """A number as every view of the report writes it."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 

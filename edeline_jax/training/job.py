@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection
 import jax
 
 from edeline_jax.config import Config
-from edeline_jax.runtime import command_line
+from edeline_jax.runtime import cluster, command_line
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import in_bucket
 from edeline_jax.runtime.interruption import Interrupted, Interruption
 from edeline_jax.training.run import Run
 from edeline_jax.training.summary import finish, is_finished
 from edeline_jax.workdir.opening import open_shared_workdir
+from edeline_jax.workdir.starts import record_start
 
 LESS_MEMORY = (
     "what was saved is intact. Lower world_model.training.batch_size or actor_critic.training.batch_size, perhaps with "
@@ -49,6 +50,8 @@ def train(
         else:
             run = Run(config, opened, interruption, say, profiles)
             opened.keep_config()
+            if cluster.is_main():
+                record_start(opened.folder, run.mesh.devices.ravel(), run.progress.env_steps)
             _carry_on(run)
     except (MemoryError, jax.errors.JaxRuntimeError) as error:
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):

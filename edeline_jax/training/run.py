@@ -21,7 +21,8 @@ from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.report.curves import draw_curves
-from edeline_jax.report.runs import Row, read_rows
+from edeline_jax.report.page.run_page import write_run_page
+from edeline_jax.report.runs import Row, find_runs, read_rows
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, local, make_mesh
 from edeline_jax.runtime.interruption import Interrupted, Interruption
@@ -284,6 +285,7 @@ class Run:
         self.say(test_line(self.progress, statistics, result.losses, final))
         if not final and cluster.is_main() and time.perf_counter() - self._drawn_at >= SECONDS_BETWEEN_PICTURES:
             self.draw(result)
+            self.write_page()
         return result
 
     def draw(self, test: Evaluation | None) -> list[Path]:
@@ -309,6 +311,12 @@ class Run:
             self._log.show(self.progress, self.updates, pictures)
         self._drawn_at = time.perf_counter()
         return pictures
+
+    def write_page(self) -> None:
+        """Writes the report as one HTML file, as far as the run is."""
+        self._log.flush()  # a bucket does not have the newest lines yet
+        for run in find_runs([self.folder.path], self.say):
+            write_run_page(run, self.folder.page)
 
     def _announce(self, what: str) -> None:
         """Says once that the next thing compiles its programs first."""

@@ -34,7 +34,7 @@ def is_finished(workdir: Path, config: Config) -> bool:
 
 
 def finish(run: Run) -> None:
-    """Plays the last test, draws the report, and writes the summary, which marks the run as finished."""
+    """Plays the last test, draws the report, writes the summary, which marks the run as finished, and the page."""
     test = run.test(run.config.evaluation.num_final_episodes, final=True)
     summary = summarize(run, test)
     run.checkpoints.wait()  # the summary marks the run as finished, so its last save must be on the disk
@@ -42,12 +42,13 @@ def finish(run: Run) -> None:
         return
     pictures = run.draw(test)
     write_json(run.folder.summary, summary)
+    run.write_page()
     if test is not None and test.games:
         score = f"mean return {summary['return_mean']:.2f} over {summary['num_games']} games"
         if "human_normalised_score" in summary:
             score += f", human-normalised {summary['human_normalised_score']:.3f}"
         run.say(score)
-    left = [run.folder.summary, run.folder.metrics, *pictures]
+    left = [run.folder.page, run.folder.summary, run.folder.metrics, *pictures]
     for path in [*left, run.folder.checkpoints, run.folder.agents]:
         run.say(f"  {path}")
 

@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def starts(self) -> Path:
+        """Machine and versions of every start of the run, as JSON lines."""
+        return self.path / "starts.jsonl"
+
+    @property
     def summary(self) -> Path:
         """The final scores and counters; written last, so it marks the run as finished."""
         return self.path / "summary.json"
@@ -55,6 +60,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """Event files for TensorBoard."""
         return self.path / "tensorboard"
+
+    @property
+    def page(self) -> Path:
+        """The report as one file."""
+        return self.report / "index.html"
 
     @property
     def exams(self) -> Path:

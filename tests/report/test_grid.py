@@ -13,20 +13,10 @@ from edeline_jax.report.grid import summarize, to_json
 from edeline_jax.report.published import diamond_runs, published_aggregates
 from edeline_jax.report.runs import RunRecord, find_runs, without_repetitions
 from edeline_jax.report.table import table
+from tests.report.folders import write_run
 from tests.runs import assert_one_line_error, module
 
 ENDS = ("value", "low", "high")
-
-
-def write_run(folder: Path, game: str, seed: int, score: float | None = None, rows: tuple[dict, ...] = ()) -> Path:
-    """A finished run where there is a score."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"seed": seed, "env": {"id": game}}))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    if score is not None:
-        progress = {"epoch": 1000, "env_steps": 100_000}
-        (folder / "summary.json").write_text(json.dumps({"return_mean": score, "progress": progress}))
-    return folder
 
 
 def read(*folders: Path) -> tuple[list, list[str]]:

@@ -20,6 +20,7 @@ from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.interruption import Interruption
 from edeline_jax.training import run as training_run
 from edeline_jax.training import start, summary
+from edeline_jax.workdir.folder import RunFolder
 from edeline_jax.workdir.opening import Workdir
 from tests.acting.clock import Clock
 from tests.acting.policies import with_habit
@@ -51,6 +52,7 @@ class Played(NamedTuple):
     first: dict[str, Made]
     second: dict[str, Made] | None
     drawn: list[tuple[int, int]]  # epoch and number of test games of the pictures
+    pages: list[tuple[int, bool]]  # pictures drawn before the page, and whether the summary was there
 
 
 def blank_state(setup: Setup, key: jax.Array, places: Any) -> TrainState:
@@ -76,6 +78,9 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
     patch.setattr(tester, "world_model_test", lambda *args: {"pixel_error": 1.0, "pixel_error_repeat_last": 2.0})
     drawn: list[tuple[int, int]] = []
     patch.setattr(training_run.Run, "draw", lambda run, test: drawn.append((run.progress.epoch, len(test.games))) or [])
+    pages: list[tuple[int, bool]] = []
+    written = RunFolder(folder).summary.exists
+    patch.setattr(training_run.Run, "write_page", lambda run: pages.append((len(drawn), written())))
     patch.setattr(training_run, "SECONDS_BETWEEN_PICTURES", 0.0)
     values = get_config()
     values.env.update(done_on_life_loss=goes_on, frame_skip=3, noop_max=11, max_episode_frames=999)
@@ -100,7 +105,7 @@ def play(folder: Path, patch: pytest.MonkeyPatch, epsilons: tuple[float, float],
         run.close()
         assert len(made) == 2
         parts.append({"train" if each.num_envs == TRAIN_ENVS else "test": each for each in made})
-    return Played(folder, *parts, *[None] * (not goes_on), drawn)
+    return Played(folder, *parts, *[None] * (not goes_on), drawn, pages)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +180,11 @@ def test_the_numbers_of_games(exploring: Played) -> None:
 
 def test_pictures_are_drawn_after_tests_and_at_the_end(exploring: Played) -> None:
     assert exploring.drawn == [(1, GAMES), (2, GAMES), (2, FINAL_GAMES), (3, GAMES), (3, FINAL_GAMES)]
+
+
+def test_every_drawing_is_followed_by_a_page_and_the_last_one_by_that_of_a_finished_run(exploring: Played) -> None:
+    """The summary of the first part stays where it is while the run goes on."""
+    assert exploring.pages == [(1, False), (2, False), (3, True), (4, True), (5, True)]
 
 
 def test_collected_games_are_counted(exploring: Played) -> None:
