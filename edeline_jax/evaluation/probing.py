@@ -1,6 +1,6 @@
 """Probes the memory of a trained agent on games of its own and on random play."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from etils.epath import Path
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.weights import Weights, checksum, read_agent, to_params
 from edeline_jax.config import Config
-from edeline_jax.evaluation.actors import Actor, RandomActor
+from edeline_jax.evaluation.actors import RandomActor
 from edeline_jax.evaluation.exam import candidate, env_maker, find_agent
 from edeline_jax.evaluation.memory import last_steps, whole_history
 from edeline_jax.evaluation.probe_report import draw_delays, table
@@ -65,14 +65,15 @@ def probe(
     plan = plan._replace(num_envs=min(plan.num_envs, plan.num_games))
     path, own_folder, name = find_agent(source)
     weights = read_agent(path, config)
-    examined = candidate(path, weights)
+    examined, make_env = candidate(path, weights), env_maker(weights.config, plan.num_envs)
     outputs = to_path(folder) if folder else own_folder
     figures = to_path(json) if json else outputs / f"{name}-seed-{plan.seed}-probe.json"
     for needed in (outputs, figures.parent):
         needed.mkdir(parents=True, exist_ok=True)
     games = {}
     for title, actor in (("agent", examined.actor), ("random", RandomActor(examined.num_actions))):
-        games[title] = _probed(title, actor, weights, examined.num_actions, plan, between, say)
+        rounds = record_games(actor, make_env, plan, MOST_STEPS, between)
+        games[title] = _probed(title, rounds, weights, examined.num_actions, say)
     steps = {title: _count(of) for title, of in games.items()}
     if not all(count for counts in steps.values() for count in counts.values()):
         raise UserError(f"the games are shorter than the {weights.config.context} steps that imagination begins with")
@@ -98,19 +99,16 @@ def probe(
 
 def _probed(
     title: str,
-    actor: Actor,
+    rounds: Iterator[list[RecordedGame]],
     weights: Weights,
     num_actions: int,
-    plan: Plan,
-    between: Callable[[], None],
     say: Callable[[str], None],
 ) -> list[ProbedGame]:
-    """The games of the plan; each round is forgotten but for what probes need."""
-    make_env = env_maker(weights.config, plan.num_envs)
+    """The games of the rounds, of which only what probes need is kept."""
     games: list[ProbedGame] = []
-    for recorded in record_games(actor, make_env, plan, MOST_STEPS, between):
+    for recorded in rounds:
         games += remembered(recorded, weights, num_actions)
-        say(f"{title}: {len(games)} of {plan.num_games} games, {sum(len(game.actions) for game in games):,} steps")
+        say(f"{title}: {len(games)} games, {sum(len(game.actions) for game in games):,} steps")
     return games
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.weights import Weights, read_weights, to_params
+from edeline_jax.config import pour
 from edeline_jax.envs import VectorEnv, make_env
 from edeline_jax.evaluation.actors import RandomActor
 from edeline_jax.evaluation.linear import Data, fit_classification, fit_regression, ridge
@@ -36,6 +37,7 @@ from tests.acting.clock import Clock
 from tests.evaluation.scripts import always
 from tests.runs import module
 from tests.test_earlier_version import FOLDER as EARLIER
+from tests.tiny_config import get_config
 
 AGENT = EARLIER / "agent.safetensors"
 
@@ -229,7 +231,7 @@ def test_the_program(tmp_path: Path) -> None:
     assert result.returncode == 0 and result.stderr == "", result.stderr
     figures, said = tmp_path / "agent-seed-2-probe.json", result.stdout
     card = json.loads(figures.read_text())
-    assert f"  {figures}\n" in said and "random: 40 of 40 games, 360 steps\n" in said
+    assert f"  {figures}\n" in said and "random: 40 games, 360 steps\n" in said
     assert card["steps"]["random"] == {"train": 120, "validation": 60, "test": 60}  # games of 9 steps, 6 of them used
     assert set(card["next_frame"]) == {"whole_history", "burn_in", "frame", "last_frame", "mean_frame"}
     assert set(card["reward_sign"]) == {"whole_history", "burn_in", "frame", "commonest_sign"}
@@ -244,6 +246,10 @@ def test_too_few_or_too_short_games_are_refused(tmp_path: Path) -> None:
     source = to_path(shutil.copy(AGENT, tmp_path))
     with pytest.raises(UserError, match=r"^--episodes=3: probes need 4 games or more"):
         probe(source, None, Plan(3, 2, 0), "", "", lambda: None, print)
+    values = get_config()
+    values.env.id, values.collection.path_to_static_dataset = "none", "data"
+    with pytest.raises(UserError, match=r"config\.env\.id is none, so there is no game to play"):
+        probe(source, pour(values), Plan(4, 2, 0), "", str(tmp_path / "new"), lambda: None, print)
     assert len(list(tmp_path.iterdir())) == 1
 
 
