@@ -22,6 +22,9 @@ WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the run; an existing run
 ALLOW = flags.DEFINE_list("allow_config_change", [], "Keys (config.KEY) that may differ from those of the run.")
 LIST = flags.DEFINE_bool("list", False, "Lists the environments and presets that a config can name, and ends.")
 DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "Join the processes of a cluster.")
+CPU_DEVICES = flags.DEFINE_integer(
+    "cpu_devices", None, "CPU devices to spread the run over. Default: one per core, if batches allow.", lower_bound=1
+)
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
 
 
@@ -68,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     if jax.config.jax_compilation_cache_dir is None and (cache := cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(cache / "edeline-jax"))
     from edeline_jax.config import pour
-    from edeline_jax.runtime import cluster
+    from edeline_jax.runtime import cluster, devices
     from edeline_jax.runtime.interruption import Interruption
     from edeline_jax.training import job
     from edeline_jax.workdir.opening import run_facts
@@ -76,6 +79,7 @@ def main(argv: Sequence[str]) -> None:
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()
     interruption.listen()
+    devices.spread_over_cores(pour(CONFIG.value).divisible, CPU_DEVICES.value)
     config = pour(CONFIG.value, jax.device_count())
     cluster.refuse_disagreement(run_facts(config))
     say = command_line.say if cluster.is_main() else lambda line: None

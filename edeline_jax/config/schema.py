@@ -276,3 +276,13 @@ class Config:
     def segment_length(self) -> int:
         """T, the steps of a world-model training segment: horizon + L."""
         return self.world_model.loss.horizon + self.context
+
+    @property
+    def divisible(self) -> int:
+        """The number that devices must divide: of both batches and of the environments that steps are collected in.
+
+        1 with recorded episodes, of which there may be fewer than devices.
+        """
+        if self.collection.path_to_static_dataset:
+            return 1
+        return math.gcd(self.env.num_envs, self.world_model.training.batch_size, self.actor_critic.training.batch_size)

@@ -4,6 +4,7 @@
 replicated argument is each device's own share, as under pmap.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 AXIS = "data"
+
+
+def spread_over_cores(divisible: int, wanted: int | None) -> None:
+    """Makes CPU devices: `wanted`, or else one per core, as many as divide `divisible`.
+
+    XLA runs a convolution on one core, so that a single device leaves the others idle. Must come before any other use
+    of JAX. The environment variable JAX_NUM_CPU_DEVICES has precedence over the number of cores, and the processes of a
+    cluster keep to one each.
+    """
+    if wanted is None and (jax.config.jax_num_cpu_devices > 0 or jax.distributed.is_initialized()):
+        return
+    cores = len(os.sched_getaffinity(0))
+    jax.config.update("jax_num_cpu_devices", wanted or max(n for n in range(1, cores + 1) if divisible % n == 0))
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

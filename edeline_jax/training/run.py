@@ -308,7 +308,8 @@ class Run:
                 )
             pictures += films
         if self._log is not None:
-            self._log.show(self.progress, self.updates, pictures)
+            shown = [path for path in pictures if path.suffix in (".png", ".gif")]
+            self._log.show(self.progress, self.updates, shown)
         self._drawn_at = time.perf_counter()
         return pictures
 
