@@ -97,16 +97,31 @@ def test_a_kill_is_rewarded_also_in_the_last_step_and_late_is_late() -> None:
 
 
 @installed
-def test_defending_the_centre_returns_what_the_engine_counts() -> None:
+def test_defending_the_centre_is_the_engines_own_game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scenario's own reward is the paper's: +1 per kill, -1 for the death."""
+    import vizdoom
+
+    monkeypatch.chdir(tmp_path)
+    engine = vizdoom.DoomGame()
+    engine.load_config(str(Path(vizdoom.scenarios_path) / "defend_the_center.cfg"))
+    engine.set_window_visible(False)
+    engine.set_seed(2)
+    engine.init()
     game = VizdoomGame(settings("defend_the_center"), seed=2)
     for seed in range(4):
         moments = play(game, [1, 2, 3], seed)
-        assert sum(m.reward for m in moments) == game._game.get_total_reward()
+        rng, rewards = np.random.default_rng(seed), []
+        if seed:
+            engine.new_episode()
+        while not engine.is_episode_finished():
+            action = rng.choice([1, 2, 3])
+            rewards.append(engine.make_action([float(action == button) for button in (1, 2, 3)], 4))
+        assert [moment.reward for moment in moments] == rewards
         assert (moments[-1].end, moments[-1].truncation, moments[-1].measures[3]) == (True, False, 0)
         assert moments[-1].measures[1] <= 0  # health
         np.testing.assert_array_equal(moments[-1].frame, moments[-2].frame)  # the engine shows none after the end
     game.close()
+    engine.close()
 
 
 @installed

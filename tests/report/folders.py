@@ -65,7 +65,8 @@ def metrics(epochs: int = 20) -> list[Row]:
         row |= {"world_model_updates": 400 * epoch, "actor_critic_updates": 300 * epoch}
         rows.append(row | {"collect/return_mean": float(epoch), "collect/length_mean": 100.0 + epoch})
         losses = {"loss_denoising": 1 / epoch, "loss_rew": 0.5, "harmony_s1": -0.1 * epoch, "grad_norm": 2.0}
-        losses |= {"precision_rew": 0.5, "recall_rew": 0.25, "f1_rew": 1 / 3, "accuracy_end": 0.99, "f1_end": 0.125}
+        losses |= {"accuracy_end": 0.99, "f1_end_yes": 0.125, "precision_end_yes": 0.5, "recall_end_yes": 0.25}
+        losses |= {"f1_rew_zero": 0.9, "f1_rew_positive": 0.5}
         rows.append(row | {f"world_model/{name}": value for name, value in losses.items()})
         rows.append(row | {"actor_critic/policy_entropy": 2.0, "actor_critic/seconds_per_update": 0.1})
         rows.append(row | {"seconds/collect": 720.0, "seconds/world_model": 2880.0, "memory/device_bytes": 3e9})
@@ -90,6 +91,7 @@ def write_dream(folder: Path) -> None:
     horizon = {"steps": [1, 2, 3], "num_starts": [8, 8, 4], "pixel_error": [1.0, 2.0, 4.0]}
     horizon |= {"pixel_error_repeat": [2.0, 3.0, 3.5], "reward_f1": [None, 0.5, 0.25], "end_f1": [None] * 3}
     bins = {"predicted": [0.1, 0.9], "observed": [0.2, 0.8], "count": [90, 10]}
+    bins = {name: [*values, None if name != "count" else 0] for name, values in bins.items()}
     calibration = {"reward": bins, "end": {"predicted": [], "observed": [], "count": []}}
     tree = {"epoch": 15, "env_steps": 11_500, "starts": starts, "horizon": horizon, "calibration": calibration}
     (folder / "dream.json").write_text(json.dumps(tree | {"denoising": "denoising.png"}))

@@ -142,7 +142,7 @@ def test_a_page_loads_nothing(page: Element, grid_page: Element) -> None:
 
 
 def test_every_axis_says_what_it_shows_and_no_two_elements_share_an_id(page: Element, grid_page: Element) -> None:
-    for one, number in ((page, 24), (grid_page, 6)):
+    for one, number in ((page, 25), (grid_page, 6)):
         charts = one.all("svg")
         assert len(charts) == number
         for chart in charts:
@@ -215,7 +215,8 @@ def test_every_metric_has_its_chart(page: Element) -> None:
         *("Pixel error along the dream", "F1 of rewards along the dream", "Starts still going"),
         "Calibration of rewards",
         *("Denoising", "Reward", "Harmonizer of the reward, s₁"),
-        *("F1, end", "F1, reward", "Precision, reward", "Recall, reward", "Accuracy, end"),
+        *("F1, end yes", "Precision, end yes", "Recall, end yes", "F1, reward positive", "F1, reward zero"),
+        "Accuracy, end",
         *("Pixel error, one step ahead", "Gradient norm, before clipping", "Policy entropy"),
         *("Return, collected games", "Length of a game, collected games", "Return, test games"),
         *("Time of an update, actor-critic", "Device"),
@@ -226,9 +227,9 @@ def test_every_metric_has_its_chart(page: Element) -> None:
     ("name", "title", "unit", "factor"),
     [
         ("policy_entropy", "Policy entropy", "nats", math.log(2)),  # the file holds bits
-        ("f1_rew", "F1, reward", "share, 0 to 1", 1),
+        ("f1_rew_positive", "F1, reward positive", "share, 0 to 1", 1),
         ("end_precision", "Precision, end", "share, 0 to 1", 1),
-        ("peak_bytes", "Peak", "GB", 1e-9),
+        ("host_peak_bytes", "Host peak", "GB", 1e-9),
         ("host_mib", "Host", "GiB", 2**-10),
         ("seconds_of_something", "Seconds of something", "seconds", 1),
         ("new_metric", "New metric", "value", 1),

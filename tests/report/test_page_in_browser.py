@@ -78,7 +78,7 @@ def test_a_page_is_whole(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     charts = page.evaluate(CHARTS)
-    assert len(charts) == (3 if name == "grid" else 22)
+    assert len(charts) == (3 if name == "grid" else 23)
     for chart in charts:
         assert len(chart["labels"]) >= 2 and all(chart["labels"]) and chart["outside"] <= 0, chart
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"

@@ -111,7 +111,9 @@ def _calibration_charts(tree: dict[str, Any]) -> list[Chart]:
         if bins and bins["predicted"]:
             predicted = _numbers(bins["predicted"])
             observed, number = (_numbers(bins[key], len(predicted)) for key in ("observed", "count"))
-            charts.append(calibration_panel(title, predicted, observed, np.nan_to_num(number)))
+            known = np.isfinite(predicted) & np.isfinite(observed)  # a bin may be empty
+            if known.any():
+                charts.append(calibration_panel(title, predicted[known], observed[known], number[known]))
     return charts
 
 

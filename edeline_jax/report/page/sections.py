@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from edeline_jax.report.curves import metric_names
-from edeline_jax.report.page.quantities import KNOWN, is_memory, is_rate
+from edeline_jax.report.page.quantities import KNOWN, RATES, is_memory, is_rate
 from edeline_jax.report.page.run_charts import Counter, metric_panel, shades, time_chart
 from edeline_jax.report.page.svg import Chart
 from edeline_jax.report.runs import Row
@@ -68,7 +68,7 @@ def _world_model(rows: list[Row]) -> Section:
     group = "world_model"
     names = list(dict.fromkeys([*metric_names(rows, group), *metric_names(rows, f"test_{group}")]))
     names = [name for name in names if not _is_speed(name) and not name.endswith("_repeat_last")]
-    rates = sorted((n for n in names if is_rate(n)), key=lambda n: ("accuracy" in n, n.split("_")[::-1]))
+    rates = sorted((n for n in names if is_rate(n)), key=rate_order)
     kinds = {
         "Losses": [n for n in names if n.startswith(("loss_", "harmonized_"))],
         "Harmonizers": [n for n in names if n.startswith("harmony_")],
@@ -83,6 +83,12 @@ def _world_model(rows: list[Row]) -> Section:
     )
     panels = {title: _panels(rows, group, of_kind) for title, of_kind in kinds.items()}
     return _section("World model", text, panels)._replace(tested=True)
+
+
+def rate_order(name: str) -> tuple:
+    """Sorts precision, recall and F1 by class, and accuracies to the end."""
+    words = name.split("_")
+    return "accuracy" in words, [word for word in words if word not in RATES], words
 
 
 def _actor_critic(rows: list[Row]) -> Section:
