@@ -39,8 +39,8 @@ def measure_horizon(params: Params, replay: Replay, key: jax.Array, setup: Setup
     """See `summarize_course`.
 
     It takes `NUM_STARTS` imagined environments as many steps as the longest episode has, at most the last of
-    `HORIZONS`: 13 s for the 272 steps of a tiny run of Breakout on a CPU. At the paper's size, 1,000 steps are 150
-    TFLOP, as much as 16 updates of the actor-critic.
+    `HORIZONS`: 13 s for 272 steps of tiny Breakout on a CPU. At the paper's size 1,000 steps are 150 TFLOP, as much as
+    16 updates of the actor-critic.
 
     Args:
       params: of the world model, on one device.

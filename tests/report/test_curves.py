@@ -136,6 +136,6 @@ def test_running_mean_is_the_mean_of_the_last_values():
 
 
 def test_import_does_not_load_the_drawing_libraries():
-    modules = "edeline_jax.report.curves, edeline_jax.report.filmstrip"
+    modules = "edeline_jax.report.curves, edeline_jax.report.dream, edeline_jax.report.filmstrip"
     code = f"import sys, {modules}; print({{'matplotlib', 'PIL'}} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
