@@ -38,8 +38,8 @@ def test_a_name_that_is_none_gets_the_one_that_is_meant(name: str, id: str) -> N
 
 
 def test_a_spelling_of_another_package_means_one_game_alone() -> None:
-    for name in ("BreakoutNoFrameskip-v4", "ALE/Breakout-v5", "Breakout"):
-        with pytest.raises(ValueError, match=r"did you mean breakout\?$"):
+    for name in ("MsPacmanNoFrameskip-v4", "ALE/MsPacman-v5", "MsPacman"):  # another game is called pacman
+        with pytest.raises(ValueError, match=r"did you mean ms_pacman\?$"):
             make_env(settings(name), 1, 0, lives_end=True)
 
 
