@@ -314,12 +314,12 @@ def test_a_damaged_dream_is_said(tmp_path: Path, content: str, note: str) -> Non
     assert dream_of(tmp_path).notes[0].startswith(note)
 
 
-@pytest.mark.parametrize("name", ["../film.gif", ".film.gif", "a\\b.gif", "config.json", "", 7, None])
+@pytest.mark.parametrize("name", ["../film.gif", "below/film.gif", ".film.gif", "a\\b.gif", "config.json", "", 7, None])
 def test_only_pictures_of_the_folder_are_taken(tmp_path: Path, name: object) -> None:
     report, film = tmp_path / "report", np.zeros((2, 8, 8, 3), np.uint8)
-    report.mkdir()
-    for path in (tmp_path / "film.gif", report / "film.gif", report / ".film.gif", report / "a\\b.gif"):
-        draw_gif(film, film, path)
+    (report / "below").mkdir(parents=True)
+    for path in ("film.gif", "../film.gif", "below/film.gif", ".film.gif", "a\\b.gif"):
+        draw_gif(film, film, report / path)
     (report / "config.json").write_text("{}")
     assert Album().picture(report, "film.gif").source.startswith("data:image/gif;base64,R0lG")
     assert Album().picture(report, name).source == "" != Album().picture(report, name).why
