@@ -314,12 +314,15 @@ def test_a_damaged_dream_is_said(tmp_path: Path, content: str, note: str) -> Non
     assert dream_of(tmp_path).notes[0].startswith(note)
 
 
-@pytest.mark.parametrize("name", ["../config.json", ".hidden.png", "", 7, None, "a\\b.png", "config.json"])
+@pytest.mark.parametrize("name", ["../film.gif", "below/film.gif", ".film.gif", "a\\b.gif", "config.json", "", 7, None])
 def test_only_pictures_of_the_folder_are_taken(tmp_path: Path, name: object) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "config.json").write_text("{}")
-    assert Album().picture(tmp_path / "report", name).source == ""
+    report, film = tmp_path / "report", np.zeros((2, 8, 8, 3), np.uint8)
+    (report / "below").mkdir(parents=True)
+    for path in ("film.gif", "../film.gif", "below/film.gif", ".film.gif", "a\\b.gif"):
+        draw_gif(film, film, report / path)
+    (report / "config.json").write_text("{}")
+    assert Album().picture(report, "film.gif").source.startswith("data:image/gif;base64,R0lG")
+    assert Album().picture(report, name).source == "" != Album().picture(report, name).why
 
 
 def test_pictures_that_are_too_large_stay_where_they_are(whole: Path) -> None:
@@ -348,8 +351,11 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
 def test_numbers_that_nobody_can_draw_do_not_cost_the_page(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     """Neither do very small ones, nor a value that is everywhere the same."""
     folder, last = write_whole_run(tmp_path / "run"), metrics()[-1]
-    rows = [last | {"epoch": 21, name: value} for name in ("env_steps", "wall_time") for value in (1e308, -1e308)]
-    rows += [last | {"epoch": 22, "world_model/loss_rew": value, "seconds/collect": value} for value in (1e-308, 0.0)]
+    changes = [
+        (name, value) for name in ("env_steps", "wall_time", "world_model/loss_rew") for value in (1e308, -1e308)
+    ]
+    changes += [("world_model/loss_rew", 1e-308), ("seconds/collect", 0.0)]
+    rows = [last | {"epoch": epoch, name: value} for epoch, (name, value) in enumerate(changes, start=21)]
     write_lines(folder / "metrics.jsonl", [*metrics(), *rows])
     page = page_of(folder)
     assert "Reward" in panels(page) and page.all("section", id="time") and not recwarn.list

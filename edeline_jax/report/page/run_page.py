@@ -39,7 +39,6 @@ class RunPage(NamedTuple):
     run: RunRecord
     title: str
     scores: list[Score]
-    hours: float
     progress: float | None  # share of the environment steps that are collected
     facts: dict[str, str]
     differences: list[Difference]
@@ -79,7 +78,6 @@ def read_run_page(run: RunRecord) -> RunPage:
         run=run,
         title=game_title(run.game),
         scores=_scores(run, rows),
-        hours=hours,
         progress=min(run.env_steps / total, 1.0) if counted else None,
         facts=_facts(run, rows, hours, folder),
         differences=differences,

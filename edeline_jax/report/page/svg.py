@@ -35,7 +35,6 @@ STYLE = {
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
     "text.color": INK,
-    "text.parse_math": False,  # names are foreign: a dollar sign is no formula
     "xtick.color": GRID,
     "xtick.labelcolor": MUTED,
     "ytick.color": GRID,
