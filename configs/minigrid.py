@@ -21,7 +21,10 @@ def get_config(spec: str = "memory_s7") -> ConfigDict:
 
 
 def tiny(config: ConfigDict) -> None:
-    """A small level in small frames: 4,200 steps, of which 1,000 come before anything learns."""
+    """A small level in small frames: 4,200 steps, of which 1,000 come before anything learns.
+
+    It takes more than an hour on two CPU cores.
+    """
     config.env.size = 32
     config.training.num_final_epochs = 0
     config.collection.num_steps_total = 4_200
