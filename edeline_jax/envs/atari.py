@@ -17,7 +17,7 @@ class Atari(Pool):
         Args:
           settings: the game and how it is played.
           num_envs: N.
-          seed: any integer >= 0; it only decides the numbers of no-ops, since the emulator is deterministic.
+          seed: any integer >= 0; it decides the numbers of no-ops, and in games such as Assault how they begin.
           lives_end: whether a lost life sets `end` while the game goes on (training only).
         """
         super().__init__(
