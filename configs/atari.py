@@ -2,7 +2,6 @@
 
     python -m edeline_jax.train --config=configs/atari.py:breakout        # the paper's run, for an accelerator
     python -m edeline_jax.train --config=configs/atari.py:breakout,tiny   # a laptop: small frames, networks, schedule
-    python -m edeline_jax.train --config=configs/atari.py:assault,quick   # the quickstart: the same, and it learns
 
 The string after the colon is a game, then optionally a preset; `python -m edeline_jax.train --list` names them.
 Published for the reference: 2.9 days on one RTX 4090; mean return on Breakout 250.5, Pong 20.5 (5 seeds). Projected for
@@ -247,18 +246,4 @@ def tiny(config: ConfigDict) -> None:
     config.actor_critic.training.update(steps_first_epoch=40, steps_per_epoch=20, batch_size=16)
 
 
-def quick(config: ConfigDict) -> None:
-    """Learns something that can be shown in 15 minutes on two CPU cores, in a game with frequent rewards: Assault."""
-    tiny(config)
-    config.env.num_envs = 8
-    config.collection.update(num_steps_total=16_000, steps_per_epoch=2_000)
-    config.collection.first_epoch.update(min=8_000, max=8_000)
-    config.evaluation.update(every=100, num_envs=16, num_final_episodes=16)
-    config.world_model.training.update(steps_first_epoch=2_000, steps_per_epoch=300)
-    config.world_model_env.diffusion_sampler.num_steps_denoising = 1
-    config.actor_critic.training.update(steps_first_epoch=150, steps_per_epoch=75)
-    config.actor_critic.optimizer.lr = 1e-3
-    config.actor_critic.loss.weight_entropy_loss = 0.003
-
-
-PRESETS = {"tiny": tiny, "quick": quick}
+PRESETS = {"tiny": tiny}

@@ -30,10 +30,6 @@ class Emulator:
     def reset(self, noops: int) -> np.ndarray:
         """Starts a game, waits `noops` emulator frames, returns uint8 [size,size,3]."""
         self.ale.reset_game()
-        return self.wait(noops)
-
-    def wait(self, noops: int) -> np.ndarray:
-        """Waits `noops` emulator frames, returns uint8 [size,size,3]."""
         for _ in range(noops):
             self.ale.act(0)
         self.screen = self.ale.getScreenRGB()
