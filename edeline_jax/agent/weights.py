@@ -12,7 +12,7 @@ import contextlib
 import json
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.config.files import load
 from edeline_jax.envs import count_actions
 from edeline_jax.nn.params import Params
-from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.errors import UserError, one_line, shorten
 from edeline_jax.runtime.files import absolute, in_bucket, is_special, write_json, writing
 from edeline_jax.runtime.torch_file import read_tensors, tensor_bytes
 from edeline_jax.workdir.folder import RunFolder
@@ -40,16 +40,23 @@ class Weights(NamedTuple):
     config: Config | None
 
 
-def read_weights(path: Path) -> Weights:
-    """Reads any of the formats; raises UserError naming the file and what is wrong with it."""
+def read_weights(path: Path, config: Config | None = None) -> Weights:
+    """Reads any of the formats.
+
+    Args:
+      config: of the networks, if not the one that the format contains.
+
+    Raises:
+      UserError: names the file and what is wrong with it.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
     if is_special(path):
         raise UserError(f"{path}: not a regular file")
     if path.is_dir() and authors.is_run(path):
-        return read_weights(authors.newest_agent(path))
+        return read_weights(authors.newest_agent(path), config)
     try:
-        weights = _read(path)
+        weights = _read(path, config)
         _refuse_wrong_numbers(weights.tensors)
         return weights
     except UserError:
@@ -64,8 +71,8 @@ def read_agent(path: Path, config: Config | None = None) -> Weights:
     Raises:
       UserError: there is neither.
     """
-    weights = read_weights(path)
-    config = config or weights.config
+    weights = read_weights(path, config)
+    config = weights.config
     if config is None and (run := authors.run_of(path)) is not None:
         config = authors.read_config(run, load("atari").to_dict())
     if config is None:
@@ -122,13 +129,13 @@ def to_params(weights: Weights, config: Config) -> Params:
     return params
 
 
-def _read(path: Path) -> Weights:
+def _read(path: Path, config: Config | None) -> Weights:
     if path.is_dir():
-        return _read_run(path)
+        return _read_run(path, config)
     if path.suffix == ".pt":
-        return Weights(_read_torch(path), None)
+        return Weights(_read_torch(path), config)
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return _read_safetensors(path, config)
     raise UserError(f"{path}: unknown kind; give a run, its agents/EPOCH, FILE.safetensors or FILE.pt")
 
 
@@ -148,11 +155,21 @@ def _refuse_wrong_numbers(tensors: Mapping[str, np.ndarray]) -> None:
                 raise ValueError(f"{name} is not finite in float32")
 
 
-def _read_run(path: Path) -> Weights:
+def _own_config(path: Path, values: dict[str, Any]) -> Config:
+    """The config that a format contains. A module that it names would be executed: only users can ask for that."""
+    if module := values.get("env", {}).get("module"):
+        raise UserError(
+            f"{path}: its environment is in the module {shorten(str(module))!r}, which is not imported on a file's "
+            "word: give the config yourself, --config=run:RUN or another (in Python, config=)"
+        )
+    return pour(values)
+
+
+def _read_run(path: Path, config: Config | None) -> Weights:
     _refuse_folder_of_agents(path)
     parent = RunFolder(path.parent.parent)
     run = parent if path.parent == parent.agents else RunFolder(path)
-    config = pour(run.read_config())
+    config = config or _own_config(run.path, run.read_config())
     if run.path == path:
         path = run.newest_agent
         if path is None:
@@ -173,7 +190,7 @@ def _refuse_folder_of_agents(path: Path) -> None:
         raise UserError(f"{path}: give one of {', '.join(str(path / str(epoch)) for epoch in epochs)}")
 
 
-def _read_safetensors(path: Path) -> Weights:
+def _read_safetensors(path: Path, config: Config | None) -> Weights:
     from safetensors import safe_open
 
     if in_bucket(path):
@@ -185,7 +202,7 @@ def _read_safetensors(path: Path) -> Weights:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         if metadata["crc32"] != _crc32(tensors, metadata["config"]):
             raise ValueError("damaged: its checksum differs")
-        return Weights(tensors, pour(json.loads(metadata["config"])))
+        return Weights(tensors, config or _own_config(path, json.loads(metadata["config"])))
 
 
 def _crc32(tensors: Mapping[str, np.ndarray], config: str) -> str:

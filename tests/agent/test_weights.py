@@ -1,6 +1,7 @@
 """Agents outside of their runs: files, folders, parts."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -190,6 +191,23 @@ def test_the_agent_in_a_training_state_is_read(tmp_path: Path) -> None:
         assert set(back) == set(tensors)
         for name, tensor in load("agent").items():
             np.testing.assert_array_equal(back[name], tensor)
+
+
+@pytest.mark.parametrize("name", ["agent.safetensors", "run"])
+def test_no_module_is_imported_on_the_word_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Someone else's agent could lie beside a module with the name that its config says."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_game.py").write_text("open('imported', 'w')")
+    own = config()
+    named = replace(own, env=replace(own.env, module="my_game"))
+    write_weights(tmp_path / name, Weights(dict(load("agent")), named))
+    with pytest.raises(UserError, match="'my_game', which is not imported"):
+        read_weights(tmp_path / name)
+    assert not (tmp_path / "imported").exists()
+    assert read_weights(tmp_path / name, own).config == own
 
 
 def test_a_folder_of_agents_says_which_there_are(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_the_games_are_those_of_an_exam(weights: Weights, tmp_path: Path) -> Non
     log = RoundLog(to_path(str(tmp_path / "rounds.jsonl")), {})
     played = Rounds("random", RandomActor(3), make, plan).play(log, lambda line: None)
     recorded = [game for games in record_games(RandomActor(3), make, plan, 99, lambda: None) for game in games]
-    assert [(game.rewards.sum(), len(game.actions)) for game in recorded] == played
+    assert [(game.rewards.sum(), len(game.actions)) for game in recorded] == [game[:2] for game in played]
 
 
 def test_the_program(tmp_path: Path) -> None:
