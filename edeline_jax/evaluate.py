@@ -33,9 +33,11 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.evaluation.exam import evaluate
     from edeline_jax.evaluation.probing import probe
     from edeline_jax.evaluation.rounds import Plan
+    from edeline_jax.runtime import devices
     from edeline_jax.runtime.interruption import Interrupted, Interruption
     from edeline_jax.workdir.folder import RunFolder
 
+    devices.require()
     source = to_path(WORKDIR.value or AGENT.value)
     if WORKDIR.value:
         RunFolder(source).read_config()  # which only a run has

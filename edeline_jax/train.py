@@ -80,6 +80,7 @@ def main(argv: Sequence[str]) -> None:
     interruption = Interruption()
     interruption.listen()
     devices.spread_over_cores(pour(CONFIG.value).divisible, CPU_DEVICES.value)
+    devices.require()
     config = pour(CONFIG.value, jax.device_count())
     cluster.refuse_disagreement(run_facts(config))
     say = command_line.say if cluster.is_main() else lambda line: None

@@ -13,6 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from edeline_jax.runtime.errors import UserError
+
 AXIS = "data"
 
 
@@ -27,6 +29,18 @@ def spread_over_cores(divisible: int, wanted: int | None) -> None:
         return
     cores = len(os.sched_getaffinity(0))
     jax.config.update("jax_num_cpu_devices", wanted or max(n for n in range(1, cores + 1) if divisible % n == 0))
+
+
+def require() -> None:
+    """Raises UserError if JAX finds no device, or none of the kind that JAX_PLATFORMS names."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # jax 0.10 asserts where it skipped a missing GPU
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        raise UserError(
+            f"JAX_PLATFORMS={wanted}: JAX finds no such device. Install what it needs (EDELINE_EXTRAS=test,cuda12 bash "
+            "launch/environment.sh, and a driver), or unset JAX_PLATFORMS"
+        ) from error
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

@@ -1,6 +1,7 @@
 """How many CPU devices a run makes of a machine's cores."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from configs.atari import get_config
 from edeline_jax.config import pour
 from edeline_jax.runtime import devices
+from tests.runs import assert_one_line_error, train
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,10 @@ def test_devices_divide_both_batches_and_the_environments() -> None:
     assert pour(config).divisible == 4
     config.collection.path_to_static_dataset = "episodes"
     assert pour(config).divisible == 1
+
+
+@pytest.mark.parametrize("platform", ["cuda", "abacus"])
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, platform: str) -> None:
+    result = train(tmp_path / "run", variables={"JAX_PLATFORMS": platform})
+    assert_one_line_error(result, f"JAX_PLATFORMS={platform}: JAX finds no such device.")
+    assert not (tmp_path / "run").exists()
