@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs games x seeds on this machine, one run per device at a time; a free device takes the next run.
+# Runs games x seeds on this machine, one run per device at a time or several; a free place takes the next run.
 # Usage: bash launch/local_grid.sh [--dry-run] OUTPUTS GAME[,GAME...] SEED[,SEED...] [flags of the training program]
 #   EDELINE_DEVICES       numbers of the devices, e.g. 0,1,2,3 (default: every GPU; without GPUs one run at a time)
 #   EDELINE_PRESET        of configs/atari.py for all runs, e.g. tiny
 #   EDELINE_DEVICE_KIND   tpu: the devices are chips of a TPU VM
+#   EDELINE_RUNS_PER_DEVICE  of a GPU, which they share by memory (default: 1). With NVIDIA's MPS, `nvidia-cuda-mps-control
+#                         -d`, their kernels run side by side; without, they take turns
 # A run is in OUTPUTS/GAME/SEED, its output in OUTPUTS/GAME/SEED.log. A run that fails does not stop the others.
 # After SIGTERM or Ctrl-C the runs save and end; the same command resumes them and skips finished runs.
 set -euo pipefail
@@ -21,6 +23,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 gpus=$(nvidia-smi --list-gpus 2>/dev/null | sed -n 's/^GPU \([0-9]*\):.*/\1/p' | paste -sd,) || true
 IFS=, read -ra devices <<<"${EDELINE_DEVICES:-$gpus}"
 ((${#devices[@]} > 0)) || devices=("") # one run at a time, on whatever JAX finds
+share=${EDELINE_RUNS_PER_DEVICE:-1}
+[[ $share =~ ^[1-9][0-9]?$ ]] || fail "EDELINE_RUNS_PER_DEVICE=$share: expected a number from 1 to 99"
+[[ $share == 1 || ${EDELINE_DEVICE_KIND-} != tpu ]] || fail "EDELINE_RUNS_PER_DEVICE=$share: a TPU chip takes one run"
+places=()
+for ((i = 0; i < share; i++)); do places+=("${devices[@]}"); done
 
 # compose DEVICE GAME SEED: the command of a run, which sees only its device.
 compose() {
@@ -30,6 +37,7 @@ compose() {
     *,tpu) only=(TPU_VISIBLE_CHIPS="$1" TPU_CHIPS_PER_PROCESS_BOUNDS="1,1,1" TPU_PROCESS_BOUNDS="1,1,1") ;;
     *) only=(CUDA_VISIBLE_DEVICES="$1") ;;
   esac
+  ((share == 1)) || only+=(XLA_PYTHON_CLIENT_MEM_FRACTION="$(printf 0.%02d $((90 / share)))")
   command=(env "${only[@]}" .venv/bin/python -m edeline_jax.train --config="configs/atari.py:$2${EDELINE_PRESET:+,$EDELINE_PRESET}" --config.seed="$3"
     --distributed=off --workdir="$outputs/$2/$3" "${flags[@]}")
 }
@@ -55,7 +63,7 @@ plan() {
   local game seed next=0
   for game in "${games[@]}"; do
     for seed in "${seeds[@]}"; do
-      compose "${devices[next++ % ${#devices[@]}]}" "$game" "$seed"
+      compose "${places[next++ % ${#places[@]}]}" "$game" "$seed"
       run mkdir -p "$outputs/$game"
       echo "$(show "${command[@]}") </dev/null >>$(show "$outputs/$game/$seed.log") 2>&1"
     done
@@ -78,7 +86,7 @@ else
   set -m # each worker and its run get a process group, so Ctrl-C reaches only this script and a run gets one signal
   workers=()
   trap pass_on INT TERM
-  for device in "${devices[@]}"; do
+  for device in "${places[@]}"; do
     work "$device" &
     workers+=($!)
   done

@@ -89,6 +89,26 @@ def test_a_grid_does_every_run_once_and_one_at_a_time_on_a_device(root: Path) ->
     assert (root / "others").read_text().splitlines()[-1] == f"-m edeline_jax.report {root / 'out'}"
 
 
+def test_runs_share_a_device_if_that_is_wanted(root: Path) -> None:
+    result = launch(
+        root, "local_grid.sh", "out", "pong", "0,1,2,3", EDELINE_DEVICES="4", EDELINE_RUNS_PER_DEVICE="2", BUSY="1"
+    )
+    assert result.returncode == 0, result.stderr
+    running, most = 0, 0
+    for event, device, *_ in notes(root):
+        assert device == "4"
+        running += 1 if event == "start" else -1
+        most = max(most, running)
+    assert most == 2 and len(notes(root)) == 8
+
+
+@pytest.mark.parametrize("variables", [{"EDELINE_RUNS_PER_DEVICE": "many"}, {"EDELINE_DEVICE_KIND": "tpu"}])
+def test_a_share_that_cannot_be_is_one_line(root: Path, variables: dict[str, str]) -> None:
+    variables = {"EDELINE_DEVICES": "0", "EDELINE_RUNS_PER_DEVICE": "2"} | variables
+    result = launch(root, "local_grid.sh", "out", "pong", "0", **variables)
+    assert_one_line_error(result, f"EDELINE_RUNS_PER_DEVICE={variables['EDELINE_RUNS_PER_DEVICE']}: ")
+
+
 def test_a_run_that_fails_is_named_and_the_others_end(root: Path) -> None:
     result = launch(root, "local_grid.sh", "out", "pong,breakout", "13,0", EDELINE_DEVICES="0")
     assert result.returncode == 1

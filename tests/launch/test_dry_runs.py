@@ -54,6 +54,13 @@ DRY_RUNS = {
         "pong",
         "0,1",
     ),
+    "local_grid_shared": (
+        {"EDELINE_DEVICES": "0,1", "EDELINE_RUNS_PER_DEVICE": "3"},
+        "local_grid.sh",
+        "/runs",
+        "pong",
+        "0,1,2",
+    ),
     "local_grid_one": ({}, "local_grid.sh", "/runs", "pong", "0,1"),
     "local_grid_preset": ({"EDELINE_PRESET": "tiny"}, "local_grid.sh", "/runs", "pong", "0"),
 }
