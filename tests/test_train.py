@@ -249,6 +249,7 @@ def programs(on_eight: tuple[Path, str]) -> dict[str, tuple[str, int]]:
     }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("network", ["world_model", "actor_critic"])
 def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network: str) -> None:
     text, parameter_bytes = programs[network]
@@ -258,6 +259,7 @@ def test_gradients_and_metrics_are_sent_once_per_update(programs: dict, network:
     assert 0.99 * parameter_bytes < sum(operation.bytes for operation in sent) < parameter_bytes + 200
 
 
+@pytest.mark.ci
 def test_nothing_is_sent_in_imagination(programs: dict) -> None:
     for text, _ in programs.values():
         assert {operation.depth for operation in collectives(text)} == {1}

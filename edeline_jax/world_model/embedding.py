@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from edeline_jax.config.schema import RecurrentEmbConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.initializers import standard_normal
-from edeline_jax.nn.layers import Linear, RMSNorm
+from edeline_jax.nn.layers import Linear, RMSNorm, look_up
 from edeline_jax.nn.mamba import Mamba, MambaCache
 from edeline_jax.nn.params import param
 
@@ -41,7 +41,7 @@ class RecurrentEmb(nn.Module):
         flat = frames.reshape(B * T, *frames.shape[2:]).astype(self.dtype)
         features = encode_in_parts(encoder, flat).reshape(B, T, -1)
         table = param(self, "act_emb", standard_normal, (self.num_actions, self.config.cond_channels))
-        u = jnp.concatenate([features, table[actions].astype(self.dtype)], -1)
+        u = jnp.concatenate([features, look_up(table, actions).astype(self.dtype)], -1)
         u = nn.silu(Linear(self.config.mamba.d_model, name="embedding_proj")(u))
         y, caches = Mamba(self.config.mamba, name="mamba")(u, caches)
         return RMSNorm(name="norm_f")(y).astype(jnp.float32), caches

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -6,6 +8,7 @@ import pytest
 
 from edeline_jax.nn import image_encoder
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
+from edeline_jax.nn.layers import look_up
 from edeline_jax.nn.params import draw_params, param_shapes
 
 
@@ -29,3 +32,18 @@ def test_frames_in_parts_are_encoded_as_at_once(monkeypatch: pytest.MonkeyPatch)
         return jax.value_and_grad(lambda params: jnp.square(Network(parts).apply(params, x)).sum())(params)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), gradients(True), gradients(False))
+
+
+def test_rows_are_looked_up_exactly_and_their_gradient_adds_in_a_fixed_order() -> None:
+    table = jax.random.normal(jax.random.key(0), (5, 7))
+    index = jnp.array([[4, 0, 4], [4, 1, 2]])
+    weight = jax.random.normal(jax.random.key(1), (2, 3, 7))
+    np.testing.assert_array_equal(look_up(table, index), table[index])
+
+    def gradient(rows: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+        return jax.grad(lambda table: (rows(table, index) * weight).sum())
+
+    indexed = gradient(lambda table, index: table[index])
+    assert "scatter-add" in str(jax.make_jaxpr(indexed)(table))
+    assert "scatter" not in str(jax.make_jaxpr(gradient(look_up))(table))
+    np.testing.assert_allclose(gradient(look_up)(table), indexed(table), rtol=1e-6)
