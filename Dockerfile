@@ -4,7 +4,7 @@ FROM python:3.12-slim
 ARG EXTRAS=cuda12,gcs
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility XDG_CACHE_HOME=/cache
 WORKDIR /edeline-jax
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml PACKAGE.md LICENSE ./
 COPY constraints constraints
 COPY configs configs
 COPY edeline_jax edeline_jax

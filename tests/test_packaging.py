@@ -1,6 +1,7 @@
 """What is installed without a checkout: packages, config files, typing."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,15 @@ def folder_of(package: str) -> Path:
 
 def test_no_module_is_hidden_by_a_package_of_its_name() -> None:
     assert [path for path in (ROOT / "edeline_jax").rglob("*.py") if path.with_suffix("").is_dir()] == []
+
+
+def test_what_an_index_shows_leads_nowhere_into_a_checkout() -> None:
+    text = (ROOT / PROJECT["project"]["readme"]).read_text()
+    assert set(re.findall(r"\]\(([^)]*)\)", text)) <= set(PROJECT["project"]["urls"].values())
+    named = re.findall(r"(?:^|`)(edeline-(?!jax)\w+)", text, re.MULTILINE)
+    assert named and set(named) <= set(PROJECT["project"]["scripts"])
+    extras = {extra for group in re.findall(r"edeline-jax\[([\w,]+)\]", text) for extra in group.split(",")}
+    assert extras and extras <= set(PROJECT["project"]["optional-dependencies"])
 
 
 def test_a_source_distribution_has_everything() -> None:
