@@ -8,6 +8,7 @@ stopped.
 from collections.abc import Sequence
 
 from absl import flags
+from etils.epath import Path
 
 from edeline_jax.config.files import define_flag
 from edeline_jax.runtime import command_line
@@ -23,6 +24,19 @@ SEED = flags.DEFINE_integer("seed", 0, "Of games and actions: equal seeds give e
 JSON = flags.DEFINE_string("json", "", "File for the figures. Default: in the folder --output.")
 PROBE = flags.DEFINE_bool("probe", False, "What can be read linearly from the memory, in place of scores.")
 OUTPUT = flags.DEFINE_string("output", "", "Folder for figures and films. Default: RUN/evaluation, or beside FILE.")
+
+
+def refresh_page(run: Path) -> None:
+    """Writes the page of a run anew, on which its evaluations are, if it has one."""
+    from edeline_jax.report.page.run_page import write_run_page
+    from edeline_jax.report.runs import find_runs
+    from edeline_jax.workdir.folder import RunFolder
+
+    page = RunFolder(run).page
+    if page.exists():
+        for record in find_runs([run], command_line.warn):
+            write_run_page(record, page)
+        command_line.say(f"  {page}")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -53,6 +67,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         examine = probe if PROBE.value else evaluate
         examine(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
+        refresh_page(source)
     except Interrupted:
         left = "nothing was kept" if PROBE.value else "the same command goes on with the games that are left"
         command_line.say(f"interrupted; {left}")

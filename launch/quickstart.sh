@@ -6,7 +6,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source launch/dry_run.sh
 folder=outputs/quickstart
-page=$folder/report/index.html
 
 [[ -n $dry_run ]] ||
   echo "Installs the package, trains a tiny agent on Breakout and scores it beside random play: 15 to 30 minutes on two" \
@@ -15,10 +14,9 @@ run bash launch/environment.sh
 run .venv/bin/python -m edeline_jax.train --config=configs/atari.py:breakout,tiny --workdir="$folder" "$@"
 [[ -n $dry_run || -e $folder/summary.json ]] || exit 0 # it was interrupted; the same command goes on
 run .venv/bin/python -m edeline_jax.evaluate --workdir="$folder" --episodes=48
-run .venv/bin/python -m edeline_jax.report "$folder" --html="$page"
 [[ -n $dry_run ]] || cat <<END
 
-Open $page: its curves, and films of what its world model imagines. The agent is far
+Open $folder/report/index.html: its curves, and films of what its world model imagines. The agent is far
 too small and too briefly trained to play well.
 Next: docs/running.md for a run of the paper's size, docs/worlds.md for your own game.
 END

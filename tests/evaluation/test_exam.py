@@ -24,6 +24,7 @@ from edeline_jax.evaluation.rounds import PURPOSE, Plan, Rounds
 from edeline_jax.evaluation.scorecard import table
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
+from edeline_jax.workdir.folder import RunFolder
 from tests.runs import assert_one_line_error, module
 from tests.test_earlier_version import FOLDER as EARLIER
 from tests.tiny_config import get_config
@@ -221,6 +222,10 @@ def test_what_cannot_be_examined_is_named(run: Path, file: Path) -> None:
 
 
 def test_the_program(run: Path) -> None:
+    """The page of the run is written anew, with these figures."""
+    page = RunFolder(to_path(str(run))).page
+    page.parent.mkdir(exist_ok=True)
+    page.write_text("of before")
     result = module("edeline_jax.evaluate", f"--workdir={run}", "--episodes=5", "--num_envs=2", "--seed=1")
     assert result.returncode == 0 and result.stderr == "", result.stderr
     (path,) = (run / "evaluation").glob("*.json")
@@ -228,6 +233,7 @@ def test_the_program(run: Path) -> None:
     assert (card["num_games"], card["num_envs"], card["seed"]) == (5, 2, 1)
     assert table(card) in result.stdout and f"  {path}\n" in result.stdout
     assert "agent: 4 of 5 games, mean return " in result.stdout
+    assert f"{card['agent']['return_mean']:,.2f}" in page.read_text() and result.stdout.endswith(f"  {page}\n")
 
 
 def test_the_program_says_what_is_wrong(tmp_path: Path) -> None:
