@@ -302,6 +302,7 @@ FOREIGN += [
 FOREIGN += [b'{"epoch": 1e999, "world_model_updates": 1' + b"0" * 400 + b', "actor_critic_updates": NaN}']
 
 
+@pytest.mark.ci
 def test_foreign_lines_among_the_metrics_do_not_keep_a_run_from_its_end(finished: Path) -> None:
     with (finished / "metrics.jsonl").open("ab") as file:
         file.write(b"\n".join(FOREIGN) + b"\n")

@@ -147,7 +147,6 @@ def longer(mark: pytest.MarkDecorator, trace: Callable[[Config], None], trials: 
 @pytest.mark.parametrize(
     ("trace", "trials", "seed"),
     [
-        (trace, 3, 0),
         (trace_whole, 1, 1),
         *[longer(pytest.mark.ci, trace, 75, seed) for seed in range(10, 14)],  # 300
         *[longer(pytest.mark.slow, trace, 300, seed) for seed in range(20, 30)],  # 3,000

@@ -100,6 +100,7 @@ def test_a_run_stopped_in_collection_in_an_update_and_in_a_save_ends_with_its_sc
     assert counters == sorted(counters)
 
 
+@pytest.mark.ci
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "--config.world_model.training.steps_first_epoch=100_000")
     for line in process.stdout:

@@ -106,6 +106,7 @@ def test_pictures_are_the_files_that_were_drawn_and_stay_over_a_resume(tmp_path:
 
 
 @needs_writer
+@pytest.mark.ci
 def test_a_resumed_run_shows_its_past_and_nothing_twice(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
