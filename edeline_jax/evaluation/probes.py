@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edeline_jax.evaluation.linear import LinearMap, fit_classification, fit_regression
+from edeline_jax.learning.scalars import scores
 
 FEWEST_GAMES = 4
 DELAYS = (1, 2, 4, 8, 16, 32, 64)  # steps
@@ -100,13 +101,10 @@ def score_signs(guess: np.ndarray, sign: np.ndarray, commonest: int) -> dict[str
     recall the share of such steps that are found, F1 their harmonic mean; 0 where there are none.
     """
     found = ((guess == sign) & (sign != commonest)).sum()
-    precision = found / max((guess != commonest).sum(), 1)
-    recall = found / max((sign != commonest).sum(), 1)
     return {
         "balanced_accuracy": float(np.mean([(guess == s)[sign == s].mean() for s in np.unique(sign)])),
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(2 * precision * recall / max(precision + recall, 1e-12)),
+        **dict.fromkeys(("precision", "recall", "f1"), 0.0),
+        **scores(found, (guess != commonest).sum(), (sign != commonest).sum()),
     }
 
 

@@ -25,6 +25,7 @@ from edeline_jax.evaluation.recording import RecordedGame, record_games
 from edeline_jax.evaluation.rounds import Plan
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
+from edeline_jax.workdir.folder import PROBE
 
 MOST_STEPS = 1_000  # of a game
 SIDE = 16  # px, of the frames that are predicted, in shades of grey
@@ -67,7 +68,7 @@ def probe(
     weights = read_agent(path, config)
     examined, make_env = candidate(path, weights), env_maker(weights.config, plan.num_envs)
     outputs = to_path(folder) if folder else own_folder
-    figures = to_path(json) if json else outputs / f"{name}-seed-{plan.seed}-probe.json"
+    figures = to_path(json) if json else outputs / f"{name}-seed-{plan.seed}{PROBE}.json"
     for needed in (outputs, figures.parent):
         needed.mkdir(parents=True, exist_ok=True)
     games = {}

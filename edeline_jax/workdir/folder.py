@@ -9,6 +9,8 @@ from etils.epath import Path
 
 from edeline_jax.runtime.errors import UserError, one_line
 
+PROBE = "-probe"  # ends the name of the figures of a probe
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -70,6 +72,11 @@ class RunFolder:
     def exams(self) -> Path:
         """What `edeline_jax.evaluate` leaves."""
         return self.path / "evaluation"
+
+    @property
+    def exam_cards(self) -> list[Path]:
+        """The figures of the evaluations, by name; those of probes lie beside them."""
+        return sorted(path for path in self.exams.glob("*.json") if not path.stem.endswith(PROBE))
 
     @property
     def set_aside(self) -> Path:

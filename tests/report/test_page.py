@@ -342,6 +342,13 @@ def test_evaluations_are_shown(page: Element) -> None:
     assert exams.one("figcaption").text == "Best, return 41.00" and len(exams.all("img")) == 1
 
 
+def test_a_probe_is_no_evaluation(tmp_path: Path) -> None:
+    folder = write_whole_run(tmp_path / "run")
+    before = page_of(folder).one("section", id="exams").text
+    (folder / "evaluation" / "epoch-1-seed-0-probe.json").write_text('{"next_frame": {}}')
+    assert page_of(folder).one("section", id="exams").text == before
+
+
 def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path / "run", "ms_pacman", 0))
     assert page.one("h1").text == "Ms Pacman" and "no test yet" in page.text and not page.all("svg")

@@ -35,7 +35,7 @@ class Exam(NamedTuple):
 def read_exams(folder: RunFolder, album: Album) -> list[Exam]:
     """All evaluations in the folder, by name."""
     exams = []
-    for path in sorted(folder.exams.glob("*.json")):
+    for path in folder.exam_cards:
         try:
             card = json.loads(path.read_text())
             players = [_player(name, card[key]) for key, name in PLAYERS.items()]
