@@ -195,6 +195,11 @@ class CollectionConfig:
 
 
 @dataclass(frozen=True)
+class ReplayConfig:
+    placement: Annotated[str, Choice(("device", "host"))] = "device"
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     every: Count
     num_envs: Size
@@ -256,6 +261,7 @@ class Config:
     world_model_env: WorldModelEnvConfig
     wandb: WandbConfig
     tensorboard: bool = False
+    replay: ReplayConfig = ReplayConfig()
 
     @property
     def has_env(self) -> bool:

@@ -16,7 +16,8 @@ from edeline_jax.workdir.starts import record_start
 
 LESS_MEMORY = (
     "what was saved is intact. Lower world_model.training.batch_size or actor_critic.training.batch_size, perhaps with "
-    "more grad_acc_steps, or evaluation.num_envs, or collection.num_steps_total"
+    "more grad_acc_steps, or evaluation.num_envs, or collection.num_steps_total, "
+    "or keep the replay on the host: replay.placement=host"
 )
 
 
