@@ -49,6 +49,7 @@ def environment(game: str) -> dict:
         resize="stretch",  # how a picture that is no square becomes one: stretch or letterbox (Gymnasium)
         module="",  # is imported first, for the environments that it registers (Gymnasium); empty: none
         kwargs="{}",  # a JSON object, the arguments of the environment (Gymnasium)
+        workers="in_turn",  # how several are stepped: in_turn, threads or processes (ViZDoom, Crafter, Gymnasium)
     )
 
 

@@ -50,6 +50,7 @@ class EnvConfig:
     resize: Annotated[str, Choice(("stretch", "letterbox"))] = "stretch"
     module: str = ""
     kwargs: str = "{}"
+    workers: Annotated[str, Choice(("in_turn", "threads", "processes"))] = "in_turn"
 
 
 @dataclass(frozen=True)

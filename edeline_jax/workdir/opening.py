@@ -20,7 +20,8 @@ from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
 from edeline_jax.workdir.tensorboard_log import require_tensorboard
 from edeline_jax.workdir.wandb_log import require_wandb
 
-# Keys that may change when a run is resumed: logging, evaluation, the length of the schedule, and where the replay is.
+# Keys that may change when a run is resumed: logging, evaluation, the length of the schedule, and where the replay and
+# the environments are.
 FREE = (
     "config.wandb",
     "config.tensorboard",
@@ -30,6 +31,7 @@ FREE = (
     "config.training.num_final_epochs",
     "config.collection.num_steps_total",
     "config.replay.placement",
+    "config.env.workers",
 )
 
 
