@@ -23,6 +23,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
             initialization=initialization(),  # weights to begin with, part by part
             training=training(),  # what the run does, and for how long after the last collected step
             collection=collection(),  # real steps: how many, when, and with how much exploration
+            replay=replay(),  # where the steps are kept
             evaluation=evaluation(),  # how often and how long the agent and its world model are tested
             checkpointing=checkpointing(),  # what is saved, how often, and how much of it is kept
             agent=agent(),  # the networks
@@ -48,6 +49,7 @@ def environment(game: str) -> dict:
         resize="stretch",  # how a picture that is no square becomes one: stretch or letterbox (Gymnasium)
         module="",  # is imported first, for the environments that it registers (Gymnasium); empty: none
         kwargs="{}",  # a JSON object, the arguments of the environment (Gymnasium)
+        workers="in_turn",  # how several are stepped: in_turn, threads or processes (ViZDoom, Crafter, Gymnasium)
     )
 
 
@@ -79,6 +81,12 @@ def collection() -> dict:
             threshold_rew=10,  # between the two, stop once this many steps have a reward sign other than the commonest
         ),
         path_to_static_dataset="",  # empty: collect steps; else train on these episodes (docs/data.md)
+    )
+
+
+def replay() -> dict:
+    return dict(
+        placement="device",  # or host: a memory-mapped file of the host, for replays larger than the devices
     )
 
 

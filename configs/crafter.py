@@ -3,9 +3,10 @@
     python -m edeline_jax.train --config=configs/crafter.py        # a million steps, for an accelerator
     python -m edeline_jax.train --config=configs/crafter.py:tiny   # a laptop
 
-It needs the extra `crafter`. The replay of a million steps takes 12.3 GB on the devices. The paper does not say how
-many updates its run of Crafter makes: here there are as many as in a run of Atari, over ten times the steps. Only the
-signs of rewards are learnt, so a health point (0.1) counts as much as an achievement (1). Published return: 11.5.
+It needs the extra `crafter`. The replay of a million steps takes 12.3 GB, on the devices or, with
+`--config.replay.placement=host`, on the host. The paper does not say how many updates its run of Crafter makes: here
+there are as many as in a run of Atari, over ten times the steps. Only the signs of rewards are learnt, so a health
+point (0.1) counts as much as an achievement (1). Published return: 11.5.
 """
 
 from ml_collections import ConfigDict

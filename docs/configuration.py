@@ -43,9 +43,9 @@ names it. [fidelity.md](fidelity.md) has the authors' names beside ours.
 ## Changing a key of an existing run
 
 Every run keeps its config in `config.json`. When you resume it, the keys of `wandb`, `evaluation` and `checkpointing`
-may change, and so may `tensorboard`, `training.should`, `training.num_final_epochs` and `collection.num_steps_total`.
-(If the total falls, the replay still keeps what it holds.) A change of any other key is refused with a list, unless you
-allow it by name: `--allow_config_change=config.actor_critic.loss.gamma`.
+may change, and so may `tensorboard`, `training.should`, `training.num_final_epochs`, `collection.num_steps_total`,
+`replay.placement` and `env.workers`. (If the total falls, the replay still keeps what it holds.) A change of any other
+key is refused with a list, unless you allow it by name: `--allow_config_change=config.actor_critic.loss.gamma`.
 
 ## Keys
 

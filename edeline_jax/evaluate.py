@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1 or bool(WORKDIR.value) == bool(AGENT.value):
         raise UserError("usage: python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE) [--help]")
     from edeline_jax.config import pour
+    from edeline_jax.envs.game import GameError
     from edeline_jax.evaluation.exam import evaluate
     from edeline_jax.evaluation.probing import probe
     from edeline_jax.evaluation.rounds import Plan
@@ -71,6 +72,8 @@ def main(argv: Sequence[str]) -> None:
     except Interrupted:
         left = "nothing was kept" if PROBE.value else "the same command goes on with the games that are left"
         command_line.say(f"interrupted; {left}")
+    except GameError as error:
+        raise UserError(str(error)) from error
 
 
 def cli() -> None:

@@ -133,6 +133,17 @@ def test_processes_play_games_of_their_own(run: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_learn_the_same_with_the_replay_on_their_hosts(run: Path, tmp_path: Path) -> None:
+    """Each reads the steps of its own devices."""
+    results = outputs(start_processes(tmp_path, 2, 2, "--config.evaluation.every=1", "--config.replay.placement=host"))
+    assert [status for status, _, _ in results] == [0, 0], results
+    assert "replay: 160 steps, 0.000 GB in a memory-mapped file of each host" in results[0][1]
+    expected, got = saved(run)[1], saved(tmp_path)[1]
+    for name, array in expected.items():
+        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.slow
 def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
     """Epochs without updates: every start reads state and replay, and saves the state again."""
     number, expected = saved(run)

@@ -24,6 +24,7 @@ from edeline_jax.evaluation.world_model import world_model_test
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import state_shapes
 from edeline_jax.learning.updates import (
+    actor_critic_places,
     begin_imagining,
     imagine,
     train_actor_critic,
@@ -33,8 +34,8 @@ from edeline_jax.learning.updates import (
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.sampling import Step
-from edeline_jax.replay.segment import Segment
+from edeline_jax.replay.sampling import Step, read
+from edeline_jax.replay.segment import Segment, segments
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.errors import ConfigError
 from edeline_jax.world_model.loss import LossDraws, count_targets, world_model_loss
@@ -103,8 +104,14 @@ def trace(config: Config) -> None:
         return world_model_loss(params, agent.world_model, batch, draws, counts, config.world_model.loss)[0]
 
     assert jax.eval_shape(loss, world_model, batch, draws).shape == ()
-    begin = jax.eval_shape(lambda *arrays: begin_imagining(*arrays, setup), world_model, replay, key)
-    arrays = (state.actor_critic.params, world_model, replay, begin, key)
+    places = jax.eval_shape(lambda *arrays: actor_critic_places(*arrays, setup), key, replay, number, number)
+    first, restarts = (
+        jax.eval_shape(lambda *xs, at=at: read(xs[0], jax.tree.map(lambda x: x[at], xs[1])), replay, places)
+        for at in (0, slice(1, None))
+    )
+    start = jax.eval_shape(lambda steps: segments(steps, config.frame_shape), first)
+    begin = jax.eval_shape(lambda *arrays: begin_imagining(*arrays, setup), world_model, start)
+    arrays = (state.actor_critic.params, world_model, restarts, begin, key)
     end, trajectory = jax.eval_shape(lambda *arrays: imagine(*arrays, setup), *arrays)
     assert jax.tree.map(jnp.shape, end) == jax.tree.map(jnp.shape, state.rollout)
 

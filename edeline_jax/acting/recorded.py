@@ -5,9 +5,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from edeline_jax.config import Config
-from edeline_jax.dataset.episodes import Dataset, open_dataset
+from edeline_jax.dataset.episodes import Dataset, Episode, open_dataset
 from edeline_jax.envs import count_actions
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
+from edeline_jax.replay.host import allocate
 from edeline_jax.runtime.errors import ConfigError
 from edeline_jax.runtime.files import to_path
 
@@ -56,28 +57,52 @@ def replay_shapes(dataset: Dataset, num_devices: int) -> Replay:
     return jax.eval_shape(lambda: init_replay(num_devices, longest, int(np.prod(dataset.frame_shape)), num_devices))
 
 
-def load_replay(dataset: Dataset, mesh: Mesh) -> Replay:
-    """Loads the dataset onto the devices: each of the D devices has one stream with every D-th episode.
+def load_replay(dataset: Dataset, mesh: Mesh, placement: str = "device", folder: str | None = None) -> Replay:
+    """Loads the dataset: each of the D devices has one stream with every D-th episode.
+
+    Args:
+      placement: "device", or "host": the steps of this process's devices stay on the host.
+      folder: see `replay.host.allocate`.
 
     Raises:
       DatasetError: an episode cannot be read.
+      UserError: the host has no room.
     """
     D = mesh.size
-    replay = Replay(*(np.zeros(x.shape, x.dtype) for x in replay_shapes(dataset, D)))
+    shapes = replay_shapes(dataset, D)
+    devices = range(D)
+    if placement == "host":
+        devices = [i for i, device in enumerate(mesh.devices.ravel()) if device.process_index == jax.process_index()]
+        own = (jax.ShapeDtypeStruct((len(devices), *x.shape[1:]), x.dtype) for x in shapes[:4])
+        replay = allocate(Replay(*own, *shapes[4:]), folder)
+    else:
+        replay = Replay(*(np.zeros(x.shape, x.dtype) for x in shapes))
     for device, lengths in enumerate(_lengths(dataset, D)):
         firsts = np.cumsum([0, *lengths[:-1]])
         replay.episodes[device, : len(lengths)] = np.stack([np.zeros_like(firsts), firsts, lengths], 1)
         replay.num_episodes[device] = len(lengths)
     for number, episode in enumerate(dataset.episodes()):
         row, device = divmod(number, D)
-        _, first, steps = replay.episodes[device, row]
-        place = (device, slice(first, first + steps))
-        replay.frames[place] = episode.frames.reshape(steps, -1)
-        replay.actions[place] = episode.actions
-        replay.rewards[place] = episode.rewards
-        replay.ends[place] = episode.ends
+        if device in devices:
+            _fill(replay, device - devices[0], replay.episodes[device, row], episode)
     sharding = NamedSharding(mesh, REPLAY_SPEC)
-    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda part: x[part]), replay)
+
+    def place(x: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
+
+    if placement == "host":
+        return replay._replace(episodes=place(replay.episodes), num_episodes=place(replay.num_episodes))
+    return jax.tree.map(place, replay)
+
+
+def _fill(replay: Replay, stream: int, row: np.ndarray, episode: Episode) -> None:
+    """Writes an episode into a stream at its place, a row of the table."""
+    _, first, steps = row
+    place = (stream, slice(first, first + steps))
+    replay.frames[place] = episode.frames.reshape(steps, -1)
+    replay.actions[place] = episode.actions
+    replay.rewards[place] = episode.rewards
+    replay.ends[place] = episode.ends
 
 
 def _lengths(dataset: Dataset, num_devices: int) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Adds collected steps to the device replay, the episode table and the journal."""
+"""Adds collected steps to the replay, the episode table and the journal."""
 
 import functools
 import math
@@ -12,15 +12,16 @@ from edeline_jax.dataset.journal import Journal
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
 from edeline_jax.replay.chunk import Chunk, filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
+from edeline_jax.replay.host import allocate, is_on_host, write
 from edeline_jax.runtime import cluster
 
 _append = jax.jit(append, donate_argnums=0)
 
 
 class ReplayKeeper:
-    """Appends steps to the device replay and the journal; keeps the episode table.
+    """Appends steps to the replay and the journal; keeps the episode table.
 
-    Every process gets the steps of all processes, and puts those of its own environments on its devices.
+    Every process gets the steps of all processes, and keeps those of its own environments.
     """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal, capacity: int):
@@ -67,6 +68,9 @@ class ReplayKeeper:
         self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
         own = Chunk(*(x[self._own] for x in chunk))
         self._table.record(own.starts, first)
+        if is_on_host(replay):
+            write(replay, own, first)
+            return replay
         for begin in range(0, own.actions.shape[1], self._part):
             part = filled_up(Chunk(*(x[:, begin : begin + self._part] for x in own)), self._part)
             replay = _append(replay, cluster.place(part, self._sharding), first + begin)
@@ -85,8 +89,14 @@ def steps_per_env(config: Config, stored: int = 0) -> int:
     return max(stored, -(-config.collection.num_steps_total // config.env.num_envs))
 
 
-def empty_replay(config: Config, mesh: Mesh, capacity: int) -> Replay:
-    """A replay for the run, all zeros, sharded over the mesh, with `capacity` steps in each stream."""
+def empty_replay(config: Config, mesh: Mesh, capacity: int, folder: str | None = None) -> Replay:
+    """A replay for the run, all zeros, with `capacity` steps in each stream.
+
+    It is sharded over the mesh or, with `replay.placement` = host, that of this process; see `allocate` for `folder`.
+    """
     frame_size = math.prod(config.frame_shape)
+    if config.replay.placement == "host":
+        sizes = cluster.share(config.env.num_envs), capacity, frame_size, len(mesh.local_devices)
+        return allocate(jax.eval_shape(lambda: init_replay(*sizes)), folder)
     init = functools.partial(init_replay, config.env.num_envs, capacity, frame_size, mesh.size)
     return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()

@@ -34,9 +34,10 @@ def completed(values: Any, cls: type = Config) -> Any:
     kinds = typing.get_type_hints(cls)
     whole = dict(values)
     for field in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(kinds[field.name]) and field.name in whole:
-            whole[field.name] = completed(whole[field.name], kinds[field.name])
-        elif field.default is not dataclasses.MISSING:
+        has_default = field.default is not dataclasses.MISSING
+        if dataclasses.is_dataclass(kinds[field.name]) and (has_default or field.name in whole):
+            whole[field.name] = completed(whole.get(field.name, {}), kinds[field.name])
+        elif has_default:
             whole.setdefault(field.name, field.default)
     return whole
 

@@ -50,6 +50,7 @@ class EnvConfig:
     resize: Annotated[str, Choice(("stretch", "letterbox"))] = "stretch"
     module: str = ""
     kwargs: str = "{}"
+    workers: Annotated[str, Choice(("in_turn", "threads", "processes"))] = "in_turn"
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,11 @@ class CollectionConfig:
 
 
 @dataclass(frozen=True)
+class ReplayConfig:
+    placement: Annotated[str, Choice(("device", "host"))] = "device"
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     every: Count
     num_envs: Size
@@ -256,6 +262,7 @@ class Config:
     world_model_env: WorldModelEnvConfig
     wandb: WandbConfig
     tensorboard: bool = False
+    replay: ReplayConfig = ReplayConfig()
 
     @property
     def has_env(self) -> bool:

@@ -1,12 +1,14 @@
 """Crafter (Hafner, 2022): survival in pixels, judged by what the player achieves."""
 
 import math
+from functools import partial
 
 import numpy as np
 
 from edeline_jax.envs.family import Family
-from edeline_jax.envs.in_turn import InTurn, Moment
-from edeline_jax.envs.vector import EnvSettings, seeds
+from edeline_jax.envs.game import Moment
+from edeline_jax.envs.stepping import Games, make_games
+from edeline_jax.envs.vector import EnvSettings
 
 SMALLEST = 9  # a frame shows 9 x 9 cells
 ACHIEVEMENTS = (
@@ -63,10 +65,10 @@ class CrafterGame:
         """See `Game`."""
 
 
-def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> InTurn:
+def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Games:
     """Worlds of Crafter; `lives_end` has no effect, since there is one life."""
     del lives_end
-    return InTurn([CrafterGame(settings.size, one) for one in seeds(seed, num_envs)], settings.size)
+    return make_games(partial(CrafterGame, settings.size), settings, num_envs, seed)
 
 
 def check(settings: EnvSettings) -> None:

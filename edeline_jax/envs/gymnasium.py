@@ -11,8 +11,9 @@ import numpy as np
 
 from edeline_jax.envs.area import letterbox, resize
 from edeline_jax.envs.family import Family
-from edeline_jax.envs.in_turn import InTurn, Moment
-from edeline_jax.envs.vector import EnvSettings, seeds
+from edeline_jax.envs.game import Moment
+from edeline_jax.envs.stepping import Games, make_games
+from edeline_jax.envs.vector import EnvSettings
 
 PREFIX = "gymnasium/"
 MOST_ACTIONS = 4096  # of flattened ones: the networks have a row for each
@@ -89,10 +90,10 @@ class Actions:
         return (choices.reshape(self._space.shape) + self._space.start).astype(self._space.dtype)
 
 
-def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> InTurn:
+def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Games:
     """Environments of Gymnasium; `lives_end` has no effect, since Gymnasium does not know of lives."""
     del lives_end
-    return InTurn([GymnasiumGame(settings, one) for one in seeds(seed, num_envs)], settings.size)
+    return make_games(functools.partial(GymnasiumGame, settings), settings, num_envs, seed)
 
 
 @functools.cache

@@ -17,6 +17,7 @@ class EnvSettings(Protocol):
     resize: str  # "stretch" or "letterbox": how a picture that is no square becomes one (Gymnasium)
     module: str  # is imported first, for the environments that it registers (Gymnasium); empty: none
     kwargs: str  # a JSON object, the arguments of the environment (Gymnasium)
+    workers: str  # "in_turn", "threads" or "processes": how several are stepped (ViZDoom, Crafter, Gymnasium)
 
 
 class Transition(NamedTuple):

@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from edeline_jax.envs.area import resize
 from edeline_jax.envs.family import Family
-from edeline_jax.envs.in_turn import InTurn, Moment
-from edeline_jax.envs.vector import EnvSettings, seeds
+from edeline_jax.envs.game import Moment
+from edeline_jax.envs.stepping import Games, make_games
+from edeline_jax.envs.vector import EnvSettings
 
 PREFIX = "vizdoom/"
 MEDKIT = 25  # health points
@@ -141,10 +143,10 @@ def _start(name: str, limit: int, seed: int, folder: Path) -> Any:
     return game
 
 
-def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> InTurn:
+def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Games:
     """Games of ViZDoom; `lives_end` has no effect, since there is one life."""
     del lives_end
-    return InTurn([VizdoomGame(settings, one) for one in seeds(seed, num_envs)], settings.size)
+    return make_games(partial(VizdoomGame, settings), settings, num_envs, seed)
 
 
 def check(settings: EnvSettings) -> None:

@@ -18,7 +18,8 @@ from edeline_jax.learning.scalars import summarize_updates
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.runtime.devices import local, make_mesh
+from edeline_jax.replay.host import on_one_device
+from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.workdir.progress import Progress
 
 
@@ -64,16 +65,19 @@ class GameTester:
 class RecordedTester:
     """Tests the world model on recorded episodes that it is not trained on."""
 
-    def __init__(self, config: Config, agent: Agent, episodes: Dataset, key: jax.Array):
+    def __init__(self, config: Config, agent: Agent, episodes: Dataset, key: jax.Array, folder: str | None = None):
+        """`folder`: see `replay.host.allocate`."""
         self._config = config
         self._agent = agent
         self._key = key
-        self._replay = local(load_replay(episodes, make_mesh(jax.local_devices()[:1])))
+        mesh = make_mesh(jax.local_devices()[:1])
+        self._replay = load_replay(episodes, mesh, config.replay.placement, folder)
+        self._shown = on_one_device(self._replay, config.evaluation.num_steps_replay)
 
     def test(self, params: Params, progress: Progress, num_games: int, between: Callable[[int], None]) -> Evaluation:
         """See `Tester`; no games are played."""
         key = jax.random.fold_in(self._key, progress.epoch)
-        return Evaluation([], self._replay, _losses(params, self._replay, key, self._agent, self._config))
+        return Evaluation([], self._shown, _losses(params, self._replay, key, self._agent, self._config))
 
 
 def _losses(params: Params, replay: Replay, key: jax.Array, agent: Agent, config: Config) -> dict[str, float]:

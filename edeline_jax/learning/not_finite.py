@@ -8,10 +8,12 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.dataset.arrays import write_arrays
+from edeline_jax.learning.drawing import Drawer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import TrainState
-from edeline_jax.learning.updates import world_model_batch
+from edeline_jax.learning.updates import Source, world_model_batch, world_model_places
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.replay.host import is_on_host
 from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS
@@ -29,7 +31,11 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setu
     environments after the update, oldest first; its trajectory cannot be repeated without the parameters it had.
     """
     if network == "world_model":
-        arrays = _segments(state.key, replay, state.world_model.updates - 1, setup, mesh)._asdict()
+        update, source = state.world_model.updates - 1, replay
+        if is_on_host(replay):
+            drawer = Drawer(world_model_places, setup.world_model.num_parts, setup, mesh)
+            source = drawer.send(replay, drawer.draw(state.key, replay, int(update)))
+        arrays = _segments(state.key, source, update, setup, mesh)._asdict()
     else:
         arrays = {"frames": state.rollout.env.frames, "age": state.rollout.env.age}
     arrays = {name: np.asarray(cluster.gather(x)) for name, x in arrays.items()}
@@ -37,14 +43,14 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setu
         write_arrays(path, arrays)
 
 
-def _segments(key: jax.Array, replay: Replay, update: jax.Array, setup: Setup, mesh: Mesh) -> Segment:
-    def per_device(key: jax.Array, replay: Replay, update: jax.Array) -> Segment:
+def _segments(key: jax.Array, source: Source, update: jax.Array, setup: Setup, mesh: Mesh) -> Segment:
+    def per_device(key: jax.Array, source: Source, update: jax.Array) -> Segment:
         def part(number: jax.Array) -> Segment:
-            return world_model_batch(key, replay, update, number, setup)[0]
+            return world_model_batch(key, source, update, number, setup)[0]
 
         return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))
 
     specs = (P(), REPLAY_SPEC, P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(
-        key, replay, update
+        key, source, update
     )

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -13,9 +13,17 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
+from edeline_jax.learning.drawing import Drawer
 from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState
-from edeline_jax.learning.updates import Metrics, train_actor_critic, train_world_model
+from edeline_jax.learning.updates import (
+    Metrics,
+    Source,
+    actor_critic_places,
+    train_actor_critic,
+    train_world_model,
+    world_model_places,
+)
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, abstract, lift
@@ -110,13 +118,52 @@ class UpdateProgram:
             self.compile(state, replay)
         while num_updates > 0:
             begin, n = time.perf_counter(), min(num_updates, self.pace.length())
-            number = cluster.place(np.int32(n), NamedSharding(self._mesh, P()))
-            state, metrics = self._compiled(state, replay, number)
-            metrics = jax.device_get(metrics)
+            state, metrics = self._dispatch(state, replay, n)
             seconds, done = time.perf_counter() - begin, int(metrics["num_updates"])
             self.pace.count(seconds, done)
             num_updates -= done
             yield Dispatch(state, metrics, done, seconds)
+
+    def _dispatch(self, state: TrainState, replay: Replay, num_updates: int) -> tuple[TrainState, Metrics]:
+        state, metrics = self._call(state, replay, num_updates)
+        return state, jax.device_get(metrics)
+
+    def _call(self, state: TrainState, source: Source, num_updates: int) -> tuple[TrainState, Metrics]:
+        return self._compiled(state, source, cluster.place(np.int32(num_updates), NamedSharding(self._mesh, P())))
+
+
+class HostUpdateProgram(UpdateProgram):
+    """The same with a replay on the host: an update per call, whose steps are read and sent during the one before."""
+
+    def __init__(
+        self, function: Callable, drawer: Drawer, number: Callable[[TrainState], Any], setup: Setup, mesh: Mesh
+    ):
+        """`number` gives the number of the next update, from 0."""
+        super().__init__(function, setup, mesh)
+        self._drawer = drawer
+        self._number = number
+
+    def lower(self, state: TrainState, replay: Replay) -> jax.stages.Lowered:
+        return super().lower(state, self._drawer.shapes(state.key, replay))
+
+    def compile(self, state: TrainState, replay: Replay) -> str:
+        self._drawer.draw(state.key, replay, 0)  # compiles that, too
+        return super().compile(state, replay)
+
+    def _dispatch(self, state: TrainState, replay: Replay, num_updates: int) -> tuple[TrainState, Metrics]:
+        number, every = int(self._number(state)), []
+        steps = self._drawer.send(replay, self._drawer.draw(state.key, replay, number))
+        for left in reversed(range(num_updates)):
+            number += 1
+            places = self._drawer.draw(state.key, replay, number) if left else None  # before an update occupies devices
+            state, metrics = self._call(state, steps, 1)
+            if places is not None:
+                steps = self._drawer.send(replay, places)
+            every.append(jax.device_get(metrics))
+            if not all(np.isfinite(x).all() for x in every[-1].values()):
+                break
+        means = jax.tree.map(lambda *values: np.mean(values, 0), *every)
+        return state, means | {"num_updates": len(every)}
 
 
 @functools.cache
@@ -132,7 +179,16 @@ def _on_mesh(function: Callable, setup: Setup, mesh: Mesh) -> Callable:
 def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:
     """The two update programs, by the name of the network they train."""
     setup = make_setup(agent, config, AXIS)
-    return {
-        "world_model": UpdateProgram(train_world_model, setup, mesh),
-        "actor_critic": UpdateProgram(train_actor_critic, setup, mesh),
+    networks = {
+        "world_model": (train_world_model, world_model_places),
+        "actor_critic": (train_actor_critic, actor_critic_places),
     }
+    if config.replay.placement == "device":
+        return {network: UpdateProgram(train, setup, mesh) for network, (train, _) in networks.items()}
+
+    def on_host(network: str) -> HostUpdateProgram:
+        train, places_of = networks[network]
+        drawer = Drawer(places_of, getattr(setup, network).num_parts, setup, mesh)
+        return HostUpdateProgram(train, drawer, lambda state: getattr(state, network).updates, setup, mesh)
+
+    return {network: on_host(network) for network in networks}

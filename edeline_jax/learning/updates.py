@@ -1,6 +1,9 @@
 """The update programs: per-device functions with sums over the devices, many updates per dispatch.
 
 All random keys of updates are made here: `shared_key` is equal on all devices, `device_key` differs per device.
+
+Where an update's steps lie in the replay depends on its number and the table of the episodes alone. So they are drawn
+and read by the update itself, or beforehand for one update, [1, parts, ...], if the replay is on the host.
 """
 
 from collections.abc import Callable
@@ -20,18 +23,20 @@ from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.sampling import sample_segments, sample_starts
-from edeline_jax.replay.segment import Segment
+from edeline_jax.replay.sampling import Places, read, segment_places, start_places
+from edeline_jax.replay.segment import Segment, Steps, segments
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import StepDraws
 from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
 
 Metrics = dict[str, jax.Array]
 Shares = tuple[Params, Metrics]  # one device's share of gradients and metrics; sums over devices are the batch's
+Source = Replay | Steps  # of the steps of updates
+PlacesOf = Callable[[jax.Array, Replay, jax.Array, jax.Array, Setup], Places]  # key, replay, update, part, setup
 
 
 def train_world_model(
-    state: TrainState, replay: Replay, num_updates: jax.Array, setup: Setup
+    state: TrainState, source: Source, num_updates: jax.Array, setup: Setup
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
     c = setup.world_model
@@ -40,7 +45,7 @@ def train_world_model(
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
         def shares(part: jax.Array) -> Shares:
-            batch, draws = world_model_batch(state.key, replay, learner.updates, part, setup)
+            batch, draws = world_model_batch(state.key, source, learner.updates, part, setup)
             return world_model_gradients(learner.params, batch, draws, setup)
 
         return _step(learner, jax.lax.map(shares, parts), optimizer, setup)
@@ -50,7 +55,7 @@ def train_world_model(
 
 
 def train_actor_critic(
-    state: TrainState, replay: Replay, num_updates: jax.Array, setup: Setup
+    state: TrainState, source: Source, num_updates: jax.Array, setup: Setup
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` actor-critic updates in imagination; metrics are means, see `_repeat`."""
     c = setup.actor_critic
@@ -63,9 +68,11 @@ def train_actor_critic(
 
         def shares(stand: RolloutState, part: jax.Array) -> tuple[RolloutState, Shares]:
             _, key = _keys(state.key, 1, learner.updates, part, setup)
-            begin = _begin(stand, learner.updates + part == 0, world_model_params, replay, key, setup)
+            starts = _steps(source, actor_critic_places, state.key, learner.updates, part, setup)
+            begin = _begin(stand, learner.updates + part == 0, world_model_params, starts, setup)
             policy_params = inference_weights(setup.agent.actor_critic, learner.params)
-            end, trajectory = imagine(policy_params, world_model_params, replay, begin, key, setup)
+            restarts = jax.tree.map(lambda x: x[1:], starts)
+            end, trajectory = imagine(policy_params, world_model_params, restarts, begin, key, setup)
             return end, actor_critic_gradients(learner.params, trajectory, begin.lstm, setup)
 
         stand, every = jax.lax.scan(shares, stand, parts)
@@ -101,66 +108,97 @@ def apply_gradients(
 
 
 def world_model_batch(
-    key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup
+    key: jax.Array, source: Source, update: jax.Array, part: jax.Array, setup: Setup
 ) -> tuple[Segment, LossDraws]:
     """The segments and draws of one part of update number `update` (from 0); `key` is the run's."""
-    batch_size = setup.share(setup.world_model.batch_size)
+    batch = segments(_steps(source, world_model_places, key, update, part, setup), setup.frame_shape)
     shared_key, device_key = _keys(key, 0, update, part, setup)
-    segment_key, loss_key = jax.random.split(device_key)
-    weights = setup.world_model.sample_weights
-    batch = sample_segments(replay, segment_key, setup.frame_shape, batch_size, setup.segment_length, weights)
+    _, loss_key = jax.random.split(device_key)
     return batch, draw_loss(shared_key, loss_key, batch.frames.shape, setup.context, setup.world_model.loss)
 
 
-def begin_imagining(params: Params, replay: Replay, key: jax.Array, setup: Setup) -> RolloutState:
-    """The first rollout's starts, with the memory burnt in and the LSTM at zeros. `params`: of the world model."""
-    agent, batch_size = setup.agent, setup.share(setup.actor_critic.batch_size)
-    start = _starts(replay, jax.random.fold_in(key, 0), setup)
-    env = imagination.reset(params, agent.world_model, start)
-    return RolloutState(env.frames[:, -1], agent.actor_critic.init_state(batch_size), env)
+def world_model_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Places:
+    """The segments of one part of a world-model update. Args: see `world_model_batch`."""
+    c = setup.world_model
+    _, device_key = _keys(key, 0, update, part, setup)
+    segment_key, _ = jax.random.split(device_key)
+    return segment_places(replay, segment_key, setup.share(c.batch_size), setup.segment_length, c.sample_weights)
+
+
+def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Places:
+    """The starts of one part of an actor-critic update, [1 + backup_every, B, L]: the first, then those of every step.
+
+    Only the very first part begins with the first ones. Args: see `world_model_batch`.
+    """
+    c = setup.actor_critic
+    _, key = _keys(key, 1, update, part, setup)
+    _, step_keys = _rollout_keys(key, setup)
+    keys = jnp.concatenate([jax.random.fold_in(key, 0)[None], jax.vmap(jax.random.split)(step_keys)[:, 1]])
+
+    def starts(key: jax.Array) -> Places:
+        return start_places(replay, key, setup.share(c.batch_size), setup.context, c.sample_weights)
+
+    return jax.lax.map(starts, keys)
+
+
+def begin_imagining(params: Params, start: Segment, setup: Setup) -> RolloutState:
+    """The beginning of the first rollout: the memory burnt in, the LSTM at zeros. `params`: of the world model."""
+    env = imagination.reset(params, setup.agent.world_model, start)
+    return RolloutState(env.frames[:, -1], setup.agent.actor_critic.init_state(len(start.mask)), env)
 
 
 def imagine(
-    params: Params, world_model_params: Params, replay: Replay, begin: RolloutState, key: jax.Array, setup: Setup
+    params: Params, world_model_params: Params, restarts: Steps, begin: RolloutState, key: jax.Array, setup: Setup
 ) -> tuple[RolloutState, Trajectory]:
-    """One rollout of `backup_every` steps in the world model, with fresh starts from the replay."""
+    """One rollout of `backup_every` steps in the world model; `restarts` [backup_every, B, L] are its fresh starts."""
     model = setup.agent.world_model
 
-    def env_step(state: Any, action: jax.Array, key: jax.Array) -> tuple[Any, Outcome]:
-        draws, start = draw_env_step(replay, key, setup)
+    def env_step(state: Any, action: jax.Array, own: tuple[jax.Array, Steps]) -> tuple[Any, Outcome]:
+        draws, start = draw_env_step(*own, setup)
         return imagination.step(world_model_params, model, state, action, draws, start, setup.world_model_env)
 
-    return rollout(params, setup.agent.actor_critic, env_step, begin, draw_rollout(key, setup))
+    draws = draw_rollout(key, setup)
+    draws = draws._replace(env=(draws.env, restarts))
+    return rollout(params, setup.agent.actor_critic, env_step, begin, draws)
 
 
 def draw_rollout(key: jax.Array, setup: Setup) -> PolicyDraws:
     """Noise for the actions of one rollout, and a key per step, since noise for all frames would not fit in memory."""
-    action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
-    c = setup.actor_critic
-    num_actions = setup.agent.actor_critic.num_actions
-    T, B = c.loss.backup_every, setup.share(c.batch_size)
-    return PolicyDraws(jax.random.gumbel(action_key, (T, B, num_actions)), jax.random.split(env_key, T))
+    action_key, step_keys = _rollout_keys(key, setup)
+    shape = (len(step_keys), setup.share(setup.actor_critic.batch_size), setup.agent.actor_critic.num_actions)
+    return PolicyDraws(jax.random.gumbel(action_key, shape), step_keys)
 
 
-def draw_env_step(replay: Replay, key: jax.Array, setup: Setup) -> tuple[StepDraws, Segment]:
-    """Draws one imagined step's noise, and starts for the environments that end. The key is consumed."""
-    draw_key, start_key = jax.random.split(key)
+def draw_env_step(key: jax.Array, start: Steps, setup: Setup) -> tuple[StepDraws, Segment]:
+    """Draws one imagined step's noise; also returns the starts for the environments that end. The key is consumed."""
+    draw_key, _ = jax.random.split(key)  # the other one draws the start
     batch_size = setup.share(setup.actor_critic.batch_size)
     draws = imagination.draw_step(draw_key, setup.frame_shape, batch_size, setup.world_model_env)
-    return draws, _starts(replay, start_key, setup)
+    return draws, segments(start, setup.frame_shape)
 
 
-def _starts(replay: Replay, key: jax.Array, setup: Setup) -> Segment:
-    """A start for each imagined environment."""
-    batch_size, weights = setup.share(setup.actor_critic.batch_size), setup.actor_critic.sample_weights
-    return sample_starts(replay, key, setup.frame_shape, batch_size, setup.context, weights)
+def _steps(
+    source: Source, places_of: PlacesOf, key: jax.Array, update: jax.Array, part: jax.Array, setup: Setup
+) -> Steps:
+    """The steps of one part of an update."""
+    if isinstance(source, Steps):
+        return jax.tree.map(lambda x: x[0, part], source)
+    return read(source, places_of(key, source, update, part, setup))
 
 
-def _begin(
-    stand: RolloutState, is_first: jax.Array, params: Params, replay: Replay, key: jax.Array, setup: Setup
-) -> RolloutState:
-    """The state in which a rollout begins: the end of the last one, or for the first one, starts from the replay."""
-    return jax.lax.cond(is_first, lambda: begin_imagining(params, replay, key, setup), lambda: stand)
+def _begin(stand: RolloutState, is_first: jax.Array, params: Params, starts: Steps, setup: Setup) -> RolloutState:
+    """The state in which a rollout begins: the end of the last one, or for the first one, the first starts."""
+
+    def begin() -> RolloutState:
+        return begin_imagining(params, segments(jax.tree.map(lambda x: x[0], starts), setup.frame_shape), setup)
+
+    return jax.lax.cond(is_first, begin, lambda: stand)
+
+
+def _rollout_keys(key: jax.Array, setup: Setup) -> tuple[jax.Array, jax.Array]:
+    """(key of the actions, keys of the steps [backup_every]) of one rollout."""
+    action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
+    return action_key, jax.random.split(env_key, setup.actor_critic.loss.backup_every)
 
 
 def _keys(key: jax.Array, stream: int, update: jax.Array, part: jax.Array, setup: Setup) -> tuple[jax.Array, jax.Array]:

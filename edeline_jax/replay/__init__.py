@@ -1,1 +1,1 @@
-"""Experience on the accelerator: storage, and the two kinds of segments sampled from it."""
+"""Experience, on the accelerators or the host: storage, and the two kinds of segments sampled from it."""

@@ -1,4 +1,4 @@
-"""The replay on the accelerator.
+"""The replay: on the accelerators, where it is kept by the functions below, or on the host, see `replay.host`.
 
 Append-only streams of steps, one per environment, and the table of the episodes in them.
 
@@ -33,6 +33,11 @@ class Replay(NamedTuple):
     ends: jax.Array  # bool [S, N]
     episodes: jax.Array  # int32 [D, M, 3]: stream (numbered on its device), first step, length; oldest first
     num_episodes: jax.Array  # int32 [D]
+
+    @property
+    def table(self) -> "Replay":
+        """The same without steps: all that is needed to draw places."""
+        return Replay(None, None, None, None, self.episodes, self.num_episodes)
 
 
 def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1) -> Replay:

@@ -1,6 +1,8 @@
-"""Samples segments inside the jitted update: an episode, a step in it, an offset (SPEC of the reference).
+"""Samples segments: an episode, a step in it, an offset (SPEC of the reference).
 
-Functions see one device's share of the replay: episodes [1, M, 3], num_episodes [1].
+What is drawn are places, for which the table of the episodes is enough: the steps there are read by the device itself
+or, where the replay is on the host, by the host. Functions see one device's share of the replay: episodes [1, M, 3],
+num_episodes [1].
 """
 
 from typing import NamedTuple
@@ -10,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.segment import Segment, pad
+from edeline_jax.replay.segment import Segment, Steps, segments
 
 Weights = tuple[float, ...]  # the probability of each age group; the episodes form as many equal ones, oldest first
 
@@ -24,26 +26,47 @@ class Step(NamedTuple):
     t: jax.Array
 
 
-def sample_segments(
-    replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int, weights: Weights
-) -> Segment:
+class Places(NamedTuple):
+    """Where the steps of B segments are; `mask` is false beyond the episode, where `index` is that of its nearest step.
+
+    Further axes may come first.
+    """
+
+    stream: jax.Array  # int32 [B, 1], numbered on its device
+    index: jax.Array  # int32 [B, T], in the stream
+    mask: jax.Array  # bool [B, T]
+
+
+def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, weights: Weights) -> Places:
     """Segments of T steps for the world model.
 
     The sampled step is at a uniform place in its segment, which may extend beyond both ends of the episode.
     """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch, weights)
-    return cut(replay, step, step.t - jax.random.randint(offset_key, (batch,), 0, T), frame_shape, T)
+    return places(step, step.t - jax.random.randint(offset_key, (batch,), 0, T), T)
+
+
+def start_places(replay: Replay, key: jax.Array, batch: int, L: int, weights: Weights) -> Places:
+    """Segments of L steps to imagine from: the newest step is real, older ones may precede the episode's start."""
+    step_key, offset_key = jax.random.split(key)
+    step = sample_steps(replay, step_key, batch, weights)
+    stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
+    return places(step, stop - L, L)
+
+
+def sample_segments(
+    replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int, weights: Weights
+) -> Segment:
+    """The segments at `segment_places`."""
+    return segments(read(replay, segment_places(replay, key, batch, T, weights)), frame_shape)
 
 
 def sample_starts(
     replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int, weights: Weights
 ) -> Segment:
-    """Segments of L steps to imagine from: the newest step is real, older ones may precede the episode's start."""
-    step_key, offset_key = jax.random.split(key)
-    step = sample_steps(replay, step_key, batch, weights)
-    stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
-    return cut(replay, step, stop - L, frame_shape, L)
+    """The segments at `start_places`."""
+    return segments(read(replay, start_places(replay, key, batch, L, weights)), frame_shape)
 
 
 def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -> Step:
@@ -66,13 +89,22 @@ def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -
     return Step(stream, first, length, t=jax.random.randint(step_key, (batch,), 0, length))
 
 
-def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
-    """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside the episode."""
+def places(step: Step, start: jax.Array, T: int) -> Places:
+    """Segments of T steps that begin at position `start` [B] of each step's episode."""
     chex.assert_rank(start, 1, custom_message="start")
     chex.assert_tree_shape_prefix(step, start.shape)
     position = start[:, None] + jnp.arange(T)[None]
     mask = (position >= 0) & (position < step.length[:, None])
     index = step.first[:, None] + jnp.clip(position, 0, step.length[:, None] - 1)
-    stream = step.stream[:, None]
-    frames = replay.frames[stream, index].reshape(*index.shape, *frame_shape)
-    return pad(frames, replay.actions[stream, index], replay.rewards[stream, index], replay.ends[stream, index], mask)
+    return Places(step.stream[:, None], index, mask)
+
+
+def read(replay: Replay, places: Places) -> Steps:
+    """The steps at places of a replay, both on a device or both on the host."""
+    steps = (x[places.stream, places.index] for x in (replay.frames, replay.actions, replay.rewards, replay.ends))
+    return Steps(*steps, places.mask)
+
+
+def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:
+    """Segments of T steps that begin at position `start` [B] of each step's episode, padded outside the episode."""
+    return segments(read(replay, places(step, start, T)), frame_shape)

@@ -1,6 +1,6 @@
 """Segments: a few consecutive steps of one episode, padded beyond its ends."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -20,6 +20,24 @@ class Segment(NamedTuple):
     rewards: jax.Array  # float32 [B, T], raw
     ends: jax.Array  # bool [B, T]
     mask: jax.Array  # bool [B, T]
+
+
+class Steps(NamedTuple):
+    """The steps of B segments as they are stored, on the host or on devices; further axes may come first.
+
+    What a false `mask` marks is beyond the episode, and its values are those of the nearest step.
+    """
+
+    frames: Any  # uint8 [B, T, H * W * C]
+    actions: Any  # int32 [B, T]
+    rewards: Any  # float32 [B, T], raw
+    ends: Any  # bool [B, T]
+    mask: Any  # bool [B, T]
+
+
+def segments(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
+    """What networks learn from: steps [B, T] with frames normalised and padding blank."""
+    return pad(steps.frames.reshape(*steps.mask.shape, *frame_shape), *steps[1:])
 
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:

@@ -1,6 +1,8 @@
-"""Checks that a config fits into memory before anything is allocated."""
+"""Checks that a config fits into memory and onto the disk before anything is allocated."""
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 import jax
@@ -13,22 +15,39 @@ def check_capacity(state: Any, replay: Any, test_replay: Any, mesh: Mesh) -> Non
     """Raises ConfigError if parameters, optimizers and replays alone are too large for a device.
 
     Args:
-      state, replay: trees of global shapes; the replay is split over the devices, the state is copied to each.
+      state, replay: trees of global shapes; the replay is split over the devices, the state is copied to each. Of a
+        replay on the host: what is on the devices.
       test_replay: of the test games, on one device.
     """
     memory = _device_memory(mesh)
     total = 0.0
-    for key, what, size in (
-        ("agent", "networks with their optimizers", _size(state)),
-        ("collection.num_steps_total", "the replay", _size(replay) / mesh.size),
-        ("evaluation.num_steps_replay", "the replay of the test games", _size(test_replay)),
+    for key, what, size, remedy in (
+        ("agent", "networks with their optimizers", _size(state), ""),
+        (
+            "collection.num_steps_total",
+            "the replay",
+            _size(replay) / mesh.size,
+            ", or keep it on the host: config.replay.placement=host",
+        ),
+        ("evaluation.num_steps_replay", "the replay of the test games", _size(test_replay), ""),
     ):
         total += size
         if total > memory:
             raise ConfigError(
                 f"config.{key}: {what} would take {size / 1e9:,.1f} GB of a device of {memory / 1e9:,.1f} GB, of "
-                f"which {(total - size) / 1e9:,.1f} are taken; make them smaller"
+                f"which {(total - size) / 1e9:,.1f} are taken; make them smaller{remedy}"
             )
+
+
+def check_disk(num_bytes: float, folder: str | None) -> None:
+    """Raises ConfigError if a replay of that size on the host has no room in `folder`, see `replay.host.allocate`."""
+    folder = folder or tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if num_bytes > free:
+        raise ConfigError(
+            f"config.collection.num_steps_total: the replay would take {num_bytes / 1e9:,.1f} GB in {folder}, where "
+            f"{free / 1e9:,.1f} are free (config.replay.placement=host); make it smaller, or room"
+        )
 
 
 def _device_memory(mesh: Mesh) -> float:

@@ -136,6 +136,12 @@ def place(arrays: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), arrays)
 
 
+def own_rows(x: jax.Array) -> np.ndarray:
+    """The rows of a global array, split along axis 0 over all devices, that are on this process's devices."""
+    shards = sorted(x.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    return np.concatenate([np.asarray(shard.data) for shard in shards])
+
+
 def refuse_disagreement(facts: Mapping[str, Any]) -> None:
     """Compares facts that must be the same in all processes.
 

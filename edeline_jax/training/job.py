@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 import jax
 
 from edeline_jax.config import Config
+from edeline_jax.envs.game import GameError
 from edeline_jax.runtime import cluster, command_line
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import in_bucket
@@ -16,7 +17,8 @@ from edeline_jax.workdir.starts import record_start
 
 LESS_MEMORY = (
     "what was saved is intact. Lower world_model.training.batch_size or actor_critic.training.batch_size, perhaps with "
-    "more grad_acc_steps, or evaluation.num_envs, or collection.num_steps_total"
+    "more grad_acc_steps, or evaluation.num_envs, or collection.num_steps_total, "
+    "or keep the replay on the host: replay.placement=host"
 )
 
 
@@ -57,6 +59,8 @@ def train(
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             raise UserError(f"out of memory ({one_line(error)}); {LESS_MEMORY}") from error
         raise
+    except GameError as error:
+        raise UserError(f"{error}; what was saved is intact") from error
     finally:
         opened.release()
 
@@ -71,10 +75,10 @@ def _carry_on(run: Run) -> None:
     except Interrupted:
         run.save()
         run.say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir} goes on")
-    except (UserError, jax.errors.JaxRuntimeError) as error:
+    except (UserError, GameError, jax.errors.JaxRuntimeError) as error:
         if jax.process_count() > 1:  # a teardown waits for the other processes, which may be gone
             lost = f"lost another process of the run: {one_line(error)}; start all again with --workdir={workdir}"
-            command_line.give_up(str(error) if isinstance(error, UserError) else lost)
+            command_line.give_up(lost if isinstance(error, jax.errors.JaxRuntimeError) else str(error))
         raise
     finally:
         run.close()

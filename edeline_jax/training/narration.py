@@ -11,6 +11,7 @@ from edeline_jax.config import Config
 from edeline_jax.dataset.episodes import Dataset
 from edeline_jax.nn.params import Params, count_params
 from edeline_jax.replay.buffer import Replay
+from edeline_jax.replay.host import is_on_host
 from edeline_jax.report.published import NUM_STEPS, published_scores
 from edeline_jax.workdir.progress import Progress, updates_in_epoch
 
@@ -32,9 +33,11 @@ def sizes(params: Params, replay: Replay, held_out: Dataset | None) -> Iterator[
     """The sizes of networks and replay, and the episodes that are kept for tests."""
     sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
     replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
-    num_steps = replay.actions.size
+    num_steps, place = replay.actions.size, "on the devices"
+    if is_on_host(replay):
+        num_steps, place = num_steps * jax.process_count(), "in a memory-mapped file of each host"
     yield f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}"
-    yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB on the devices"
+    yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB {place}"
     if held_out is not None:
         yield f"held out for tests: {len(held_out.entries):,} episodes, {held_out.num_steps:,} steps"
 

@@ -20,6 +20,7 @@ from edeline_jax.learning.not_finite import NotFiniteError, keep_batch
 from edeline_jax.learning.programs import Program, build_programs
 from edeline_jax.learning.scalars import not_finite, summarize_updates
 from edeline_jax.learning.setup import make_setup
+from edeline_jax.replay.host import on_one_device
 from edeline_jax.report.curves import draw_curves
 from edeline_jax.report.page.run_page import write_run_page
 from edeline_jax.report.runs import Row, find_runs, read_rows
@@ -100,7 +101,7 @@ class Run:
     def _build_tester(self, key: jax.Array) -> Tester | None:
         if self.config.has_env:
             return GameTester(self.config, self.agent, key)
-        return self._held_out and RecordedTester(self.config, self.agent, self._held_out, key)
+        return self._held_out and RecordedTester(self.config, self.agent, self._held_out, key, self.folder.on_disk)
 
     def introduce(self) -> None:
         """Prints how large everything is, and where a resumed run continues."""
@@ -297,7 +298,8 @@ class Run:
         pictures = draw_curves(self.folder.metrics, self.folder.report)
         if not self.config.training.model_free:
             self._announce("film")
-            replay = local(self.replay) if test is None else test.replay
+            shown = self.config.evaluation.num_steps_replay
+            replay = on_one_device(self.replay, shown) if test is None else test.replay
             setup = make_setup(self.agent, self.config)
             params = local(self.state.world_model.params)
             films = draw_dream(self.folder.report, params, replay, self.progress, self.config.seed, setup)

@@ -29,7 +29,7 @@ from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay, init_replay
-from edeline_jax.runtime.capacity import check_capacity
+from edeline_jax.runtime.capacity import check_capacity, check_disk
 from edeline_jax.runtime.devices import abstract, local, shardings
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.workdir.checkpoints import Checkpoints
@@ -60,7 +60,12 @@ def start(
     """
     setup = make_setup(agent, config)
     shapes = state_shapes(setup)
-    check_capacity(shapes, _replay_shapes(config, mesh, dataset), _test_replay_shapes(config), mesh)
+    steps = _replay_shapes(config, mesh, dataset)
+    place = folder.on_disk
+    if config.replay.placement == "host":
+        check_disk(steps.frames.size / jax.process_count(), place)
+        steps = steps.table
+    check_capacity(shapes, steps, _test_replay_shapes(config), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
     restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
     newest_agent = None
@@ -71,9 +76,9 @@ def start(
     else:
         state, progress = restored
     if dataset is not None:
-        replay, keeper = load_replay(dataset, mesh), None
+        replay, keeper = load_replay(dataset, mesh, config.replay.placement, place), None
     else:
-        replay, keeper = _collected(config, mesh, folder, progress.replay_step)
+        replay, keeper = _collected(config, mesh, folder, progress.replay_step, place)
     return Start(state, replay, progress, restored is not None, newest_agent, checkpoints, keeper)
 
 
@@ -91,13 +96,15 @@ def _first_weights(agent: Path | None, params: Params, config: Config) -> Params
     return with_initial_weights(params, config) if agent is None else with_weights_of(agent, params, config)
 
 
-def _collected(config: Config, mesh: Mesh, folder: RunFolder, steps: int) -> tuple[Replay, ReplayKeeper]:
+def _collected(
+    config: Config, mesh: Mesh, folder: RunFolder, steps: int, place: str | None
+) -> tuple[Replay, ReplayKeeper]:
     """The replay with the `steps` that the journal holds of every stream, and its keeper."""
     capacity = steps_per_env(config, steps)
     journal = Journal(folder.replay, config.env.num_envs, config.frame_shape)
     keeper = ReplayKeeper(config, mesh, journal, capacity)
     try:
-        replay = keeper.restore(empty_replay(config, mesh, capacity), steps)
+        replay = keeper.restore(empty_replay(config, mesh, capacity, place), steps)
     except MisfitError as error:
         raise ConfigError(
             f"{error}: the steps that the run has collected do not fit config.env; take the change back or choose "
@@ -110,11 +117,15 @@ def _collected(config: Config, mesh: Mesh, folder: RunFolder, steps: int) -> tup
 
 def _test_replay_shapes(config: Config) -> Replay | None:
     c = config.evaluation
-    frame_size = math.prod(config.frame_shape)
-    return jax.eval_shape(lambda: init_replay(c.num_envs, c.num_steps_replay, frame_size)) if config.has_env else None
+    return _shapes(config, c.num_envs, c.num_steps_replay, 1) if config.has_env else None
 
 
 def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Replay:
     if dataset is not None:
         return replay_shapes(dataset, mesh.size)
-    return jax.eval_shape(lambda: empty_replay(config, mesh, steps_per_env(config)))
+    return _shapes(config, config.env.num_envs, steps_per_env(config), mesh.size)
+
+
+def _shapes(config: Config, num_streams: int, num_steps: int, num_devices: int) -> Replay:
+    frame_size = math.prod(config.frame_shape)
+    return jax.eval_shape(lambda: init_replay(num_streams, num_steps, frame_size, num_devices))

@@ -8,6 +8,7 @@ from typing import Any
 from etils.epath import Path
 
 from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.files import in_bucket
 
 PROBE = "-probe"  # ends the name of the figures of a probe
 
@@ -17,6 +18,11 @@ class RunFolder:
     """Paths in a run's folder, on a disk or in a bucket; none of them need exist."""
 
     path: Path
+
+    @property
+    def on_disk(self) -> str | None:
+        """The folder itself, unless it is in a bucket."""
+        return None if in_bucket(self.path) else str(self.path)
 
     @property
     def config(self) -> Path:

@@ -20,7 +20,8 @@ from edeline_jax.workdir.lock import Claim, FileLock, lock, owner_of
 from edeline_jax.workdir.tensorboard_log import require_tensorboard
 from edeline_jax.workdir.wandb_log import require_wandb
 
-# Keys that may change when a run is resumed: logging, evaluation, the length of the schedule.
+# Keys that may change when a run is resumed: logging, evaluation, the length of the schedule, and where the replay and
+# the environments are.
 FREE = (
     "config.wandb",
     "config.tensorboard",
@@ -29,6 +30,8 @@ FREE = (
     "config.training.should",
     "config.training.num_final_epochs",
     "config.collection.num_steps_total",
+    "config.replay.placement",
+    "config.env.workers",
 )
 
 

@@ -1,5 +1,7 @@
 """Environments of Gymnasium whose frames, rewards and ends are known; importing this module registers them."""
 
+import threading
+import time
 from typing import Any
 
 import gymnasium
@@ -53,5 +55,33 @@ class Screen(gymnasium.Env):
         return {"coloured": full, "grey": full[:, :, 0]}.get(self._shows, np.zeros(5, np.uint8))
 
 
+class Brittle(Screen):
+    """Fails at action 7."""
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return super().step(action + 0 // (action - 7))
+
+
+class Slow(Screen):
+    """A step takes minutes."""
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        time.sleep(600)
+        return super().step(action)
+
+
+class Meeting(Screen):
+    """A step waits until three environments are stepped."""
+
+    barrier = threading.Barrier(3, timeout=10)
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.barrier.wait()
+        return super().step(action)
+
+
 gymnasium.register("Screen-v0", Screen)
+gymnasium.register("Brittle-v0", Brittle)
+gymnasium.register("Slow-v0", Slow)
+gymnasium.register("Meeting-v0", Meeting)
 gymnasium.register("ShortScreen-v0", Screen, max_episode_steps=2)

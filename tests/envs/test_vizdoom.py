@@ -16,7 +16,7 @@ from edeline_jax.config import pour
 from edeline_jax.config.files import load
 from edeline_jax.config.schema import EnvConfig
 from edeline_jax.envs import make_env
-from edeline_jax.envs.in_turn import Moment
+from edeline_jax.envs.game import Moment
 from edeline_jax.envs.vizdoom import SCENARIOS, Player, VizdoomGame
 from edeline_jax.runtime.errors import ConfigError
 from tests.runs import ROOT, environment

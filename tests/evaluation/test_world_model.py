@@ -38,12 +38,21 @@ def replay(actions: np.ndarray) -> Replay:
 
 
 def losses(
-    rule: Rule, num_batches: int, actions: np.ndarray, **sample_weights: tuple[float, ...]
+    rule: Rule, num_batches: int, actions: np.ndarray, on: Replay | None = None, **sample_weights: tuple[float, ...]
 ) -> dict[str, np.ndarray]:
     params = {"world_model": {"params": {"harmony_s1": np.float32(0.5), "harmony_s2": np.float32(-0.5)}}}
     c = config(**sample_weights)
     setup = make_setup(Agent(RuleModel(c.agent, rule), None), c)
-    return jax.device_get(world_model_test(params, replay(actions), jax.random.key(0), setup, num_batches))
+    return jax.device_get(world_model_test(params, on or replay(actions), jax.random.key(0), setup, num_batches))
+
+
+def test_games_on_the_host_and_on_the_device_are_tested_alike() -> None:
+    """Those of the other tests are on the host, where a replay of NumPy arrays is."""
+    actions = np.random.default_rng(1).integers(0, 3, (8, STEPS))
+    kept = jax.tree.map(jax.numpy.asarray, replay(actions))
+    got, expected = losses(show_action, 2, actions), losses(show_action, 2, actions, on=kept)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
 def show_zero(context: jax.Array, h: jax.Array) -> jax.Array:

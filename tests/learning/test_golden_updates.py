@@ -249,7 +249,7 @@ def actor_critic_program() -> Callable:
         T = gumbel.shape[1]
         return PolicyDraws(gumbel[number(key)], (jnp.full(T, number(key)), jnp.arange(T)))
 
-    def draw_env_step(from_record: jax.Array, place: tuple, *_) -> tuple[tuple, Segment]:
+    def draw_env_step(place: tuple, from_record: jax.Array, *_) -> tuple[tuple, Segment]:
         draws, start = jax.tree.map(lambda x: x[place], (env, fresh))
         return (*draws, from_record), start
 
@@ -261,8 +261,8 @@ def actor_critic_program() -> Callable:
         state = state._replace(frames=state.frames.at[:, -1].set(newest))
         return step(weights, model, state, action, draws, *args)
 
-    def imagine_both(weights, world_model, replay, begin, key: jax.Array, *args) -> tuple[RolloutState, tuple]:
-        end, trajectory = imagine(weights, world_model, replay, begin, key, *args)
+    def imagine_both(weights, world_model, restarts, begin, key: jax.Array, *args) -> tuple[RolloutState, tuple]:
+        end, trajectory = imagine(weights, world_model, restarts, begin, key, *args)
         k = number(key)
         return end, (trajectory, trajectory._replace(obs=frames[k], bootstraps=bootstraps[k]))
 
@@ -276,7 +276,8 @@ def actor_critic_program() -> Callable:
             ("_keys", numbered_keys),
             ("draw_rollout", draw_rollout),
             ("draw_env_step", draw_env_step),
-            ("sample_starts", lambda *_: first_start()),
+            ("_steps", lambda from_record, *_: jnp.repeat(from_record, 1 + gumbel.shape[1])),  # in place of starts
+            ("segments", lambda *_: first_start()),
             ("imagine", imagine_both),
             ("actor_critic_gradients", gradients),
         ):
@@ -382,8 +383,7 @@ def actor_critic_layout(tree: dict) -> dict[str, np.ndarray]:
     return {name.removeprefix("actor_critic."): x for name, x in by_name.items() if name.startswith("actor_critic.")}
 
 
-def test_imagination_begins_at_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updates, "sample_starts", lambda start, *_: start)
+def test_imagination_begins_at_the_newest_frame() -> None:
     model, weights, start = AGENT.world_model, params()["world_model"], first_start()
     setup = make_setup(AGENT, imagination_config())
 
@@ -391,7 +391,7 @@ def test_imagination_begins_at_the_newest_frame(monkeypatch: pytest.MonkeyPatch)
     def begin(weights: dict, start: Segment) -> tuple[RolloutState, tuple]:
         before = start.frames[:, :3], start.actions[:, :3]
         caches = model.apply(weights, *before, model.init_cache(4), method="embed")[1]
-        return updates.begin_imagining(weights, start, jax.random.key(0), setup), caches
+        return updates.begin_imagining(weights, start, setup), caches
 
     state, caches = begin(weights, start)
     assert np.array_equal(state.obs, start.frames[:, 3]) and np.array_equal(state.env.frames, start.frames)

@@ -5,9 +5,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from edeline_jax.learning.not_finite import keep_batch
 from edeline_jax.learning.updates import world_model_batch
+from edeline_jax.replay.buffer import Replay
 from edeline_jax.runtime.devices import AXIS, make_mesh
 from edeline_jax.world_model.imagination import ImaginationState
 from tests.learning.test_updates import KEY, PARTS, SETUP, replay, state
@@ -15,11 +17,15 @@ from tests.learning.test_updates import KEY, PARTS, SETUP, replay, state
 MESH = make_mesh(jax.devices()[:1])
 
 
-def test_the_segments_of_the_latest_update_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("placement", ["device", "host"])
+def test_the_segments_of_the_latest_update_are_kept(placement: str, tmp_path: Path) -> None:
     """Of the third, number 2: every part of it, as the update itself drew them."""
     before = state()
     after = before._replace(world_model=before.world_model._replace(updates=jnp.array(3)))
-    keep_batch(tmp_path / "batch.npz", "world_model", after, replay(), SETUP._replace(axis=AXIS), MESH)
+    source = replay()
+    if placement == "host":
+        source = Replay(*map(np.asarray, source[:4]), *source[4:])
+    keep_batch(tmp_path / "batch.npz", "world_model", after, source, SETUP._replace(axis=AXIS), MESH)
     draw = jax.jit(lambda part: world_model_batch(KEY, replay(), 2, part, SETUP)[0])
     with np.load(tmp_path / "batch.npz") as kept:
         for part in range(PARTS):

@@ -5,7 +5,6 @@ through the same programs in test_golden_updates.py.
 """
 
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,8 @@ from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.segment import Segment
+from edeline_jax.replay.sampling import read, start_places
+from edeline_jax.replay.segment import Segment, Steps, segments
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.loss import LossDraws
@@ -80,13 +80,16 @@ def toy_world_model(params: dict, batch: Segment, draws: LossDraws, setup: Setup
     return {"kernel": params["kernel"] + x, "bias": params["bias"] * x[1] + draws.start}, {"x": x}
 
 
-def toy_begin(params: dict, replay: Replay | None, key: jax.Array, setup: Setup | None) -> RolloutState:
-    x = jax.random.normal(key, (2,))
+def toy_begin(params: dict, start: Segment, setup: Setup | None) -> RolloutState:
+    x = jnp.stack([start.frames.mean(), start.actions.mean()])
     return RolloutState(x, LSTMState(x + 1, x + 2), params["kernel"])
 
 
-def toy_imagine(params, world_model_params, replay, begin: RolloutState, key, setup) -> tuple:
-    noise = jax.random.normal(key, (2,))
+def toy_imagine(params, world_model_params, restarts: Steps, begin: RolloutState, key, setup) -> tuple:
+    """Every step's start counts, each in its own way."""
+    T = CONFIG.actor_critic.loss.backup_every
+    seen = (restarts.actions.mean((1, 2)) * jnp.arange(1.0, T + 1)).sum() + restarts.frames.mean()
+    noise = jax.random.normal(key, (2,)) + 0.01 * seen
     lstm = LSTMState(begin.lstm.hx + 1, 0.5 * begin.lstm.cx + noise)
     end = RolloutState(begin.obs + noise, lstm, begin.env + world_model_params["kernel"])
     return end, (begin.obs, params["bias"] * noise, begin.env)
@@ -115,6 +118,11 @@ def programs() -> dict[str, Callable]:
             "world_model": compiled(updates.train_world_model),
             "actor_critic": compiled(updates.train_actor_critic),
         }
+
+
+def starts_at(key: jax.Array) -> Steps:
+    c = CONFIG.actor_critic.training
+    return read(replay(), start_places(replay(), key, c.batch_size, CONFIG.context, c.sample_weights))
 
 
 def averaged(parts: list) -> tuple[dict, dict]:
@@ -155,14 +163,17 @@ def test_world_model_updates_by_hand(programs: dict) -> None:
 def test_actor_critic_updates_by_hand(programs: dict) -> None:
     """One rollout goes on from part to part and from update to update; only the very first part begins it."""
     before, metrics = state(), []
-    rollout = toy_begin(before.world_model.params, None, updates._keys(KEY, 1, 0, 0, SETUP)[1], None)
+    frame, first_key = SETUP.frame_shape, jax.random.fold_in(updates._keys(KEY, 1, 0, 0, SETUP)[1], 0)
+    rollout = toy_begin(before.world_model.params, segments(starts_at(first_key), frame), None)
 
     def gradients(params: dict, n: int) -> dict:
         nonlocal rollout
         parts = []
         for part in range(PARTS):
             key = updates._keys(KEY, 1, n, part, SETUP)[1]
-            end, trajectory = toy_imagine(params, before.world_model.params, None, rollout, key, None)
+            step_keys = jax.random.split(jax.random.split(jax.random.fold_in(key, 1))[1], 4)  # backup_every
+            restarts = jax.tree.map(lambda *x: jnp.stack(x), *[starts_at(jax.random.split(k)[1]) for k in step_keys])
+            end, trajectory = toy_imagine(params, before.world_model.params, restarts, rollout, key, None)
             parts.append(toy_actor_critic(params, trajectory, rollout.lstm, None))
             rollout = end
         grads, means = averaged(parts)
@@ -235,19 +246,22 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return note
 
+    blank = Steps(None, None, None, None, jnp.zeros((8, CONFIG.context), bool))
     frames = jnp.zeros((8, CONFIG.context, 20, 20, 3))
-    monkeypatch.setattr(updates, "sample_segments", consumer(Segment(frames, None, None, None, None)))
+    monkeypatch.setattr(updates, "read", lambda *_: blank)
+    monkeypatch.setattr(updates, "segments", lambda *_: Segment(frames, None, None, None, blank.mask))
+    monkeypatch.setattr(updates, "segment_places", consumer())
+    monkeypatch.setattr(updates, "start_places", consumer())
     monkeypatch.setattr(updates, "draw_loss", consumer())
-    monkeypatch.setattr(updates, "sample_starts", consumer())
     monkeypatch.setattr(imagination, "draw_step", consumer())
-    monkeypatch.setattr(imagination, "reset", lambda *_: SimpleNamespace(frames=frames))
     monkeypatch.setattr(jax.random, "gumbel", consumer())
+    monkeypatch.setattr(jax.lax, "map", lambda function, keys: [function(key) for key in keys])
     for update, part in ((0, 0), (0, 1), (1, 0)):
         updates.world_model_batch(KEY, None, update, part, SETUP)
+        updates.actor_critic_places(KEY, None, update, part, SETUP)
         key = updates._keys(KEY, 1, update, part, SETUP)[1]
-        updates.begin_imagining({}, None, key, SETUP)
         for step_key in updates.draw_rollout(key, SETUP).env:
-            updates.draw_env_step(None, step_key, SETUP)
+            updates.draw_env_step(step_key, blank, SETUP)
     # segments, two keys of the loss; first starts; actions; noise and starts of every step
     assert len(used) == 5 * 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
     assert len(set(used)) == len(used)
@@ -261,10 +275,10 @@ def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.Mo
     setup = make_setup(build_agent(config, 3), config)
     replay = jax.eval_shape(lambda: empty_replay(config, make_mesh(jax.devices()[:1]), 20))
     seen = []
-    for name in ("sample_segments", "sample_starts"):
+    for name in ("segment_places", "start_places"):
         real = getattr(updates, name)
         monkeypatch.setattr(updates, name, lambda *args, real=real: seen.append(args[-1]) or real(*args))
     key, number = jax.eval_shape(lambda: (jax.random.key(0), jnp.int32(0)))
     jax.eval_shape(lambda *arrays: updates.world_model_batch(*arrays, setup), key, replay, number, number)
-    jax.eval_shape(lambda *arrays: updates.draw_env_step(*arrays, setup), replay, key)
+    jax.eval_shape(lambda *arrays: updates.actor_critic_places(*arrays, setup), key, replay, number, number)
     assert seen == [(0.2, 0.8), (0.6, 0.3, 0.1)]

@@ -1,0 +1,61 @@
+"""Draws the steps of updates from a replay on the host, and sends them to the devices."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from edeline_jax.learning.setup import Setup
+from edeline_jax.learning.updates import PlacesOf
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.replay.sampling import Places, read
+from edeline_jax.replay.segment import Steps
+from edeline_jax.runtime import cluster
+from edeline_jax.runtime.devices import lift
+
+
+class Drawer:
+    """Draws the steps of one network's updates.
+
+    The devices draw the places, each in the episodes of its own streams, with the arithmetic of a replay of their own,
+    so that equal keys give equal batches; the host only reads.
+    """
+
+    def __init__(self, places_of: PlacesOf, num_parts: int, setup: Setup, mesh: Mesh):
+        self._program = _program(places_of, num_parts, setup, mesh)
+        self._mesh = mesh
+
+    def draw(self, key: jax.Array, replay: Replay, update: int) -> Places:
+        """Begins to draw the places of update number `update`, [D, parts, ...]; `key` is the run's."""
+        return self._program(key, replay.table, cluster.place(np.int32(update), NamedSharding(self._mesh, P())))
+
+    def send(self, replay: Replay, places: Places) -> Steps:
+        """Reads the steps at places on the host, and begins to send each device its own, [D, parts, ...]."""
+        own = Places(*map(cluster.own_rows, places))
+        devices = len(own.stream)
+        first = np.arange(devices) * (len(replay.actions) // devices)  # streams are numbered on their device
+        stream = own.stream + first.reshape(-1, *[1] * (own.stream.ndim - 1))
+        return cluster.place(read(replay, own._replace(stream=stream)), NamedSharding(self._mesh, REPLAY_SPEC))
+
+    def shapes(self, key: jax.Array, replay: Replay) -> Steps:
+        """The shapes of the steps of an update."""
+        places = jax.eval_shape(self._program, key, replay.table, np.int32(0))
+        shape = places.mask.shape
+
+        def steps_of(stored: jax.Array | np.ndarray) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((*shape, *stored.shape[2:]), stored.dtype)
+
+        return Steps(*map(steps_of, replay[:4]), places.mask)
+
+
+@functools.cache
+def _program(places_of: PlacesOf, num_parts: int, setup: Setup, mesh: Mesh) -> Callable:
+    def per_device(key: jax.Array, table: Replay, update: jax.Array) -> Places:
+        every = jax.lax.map(lambda part: places_of(key, table, update, part, setup), jnp.arange(num_parts))
+        return jax.tree.map(lambda x: x[None], every)
+
+    return lift(per_device, mesh, (P(), REPLAY_SPEC, P()), REPLAY_SPEC, donate=())
