@@ -34,9 +34,11 @@ def completed(values: Any, cls: type = Config) -> Any:
     kinds = typing.get_type_hints(cls)
     whole = dict(values)
     for field in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(kinds[field.name]) and field.name in whole:
-            whole[field.name] = completed(whole[field.name], kinds[field.name])
-        elif field.default is not dataclasses.MISSING:
+        later = field.default is not dataclasses.MISSING
+        if dataclasses.is_dataclass(kinds[field.name]):
+            if field.name in whole or later:
+                whole[field.name] = completed(whole.get(field.name, {}), kinds[field.name])
+        elif later:
             whole.setdefault(field.name, field.default)
     return whole
 

@@ -121,6 +121,12 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class RewardConfig:
+    head: Annotated[str, Choice(("sign", "twohot"))] = "sign"
+    clip: Annotated[str, Choice(("sign", "none"))] = "sign"
+
+
+@dataclass(frozen=True)
 class SigmaDistributionConfig:
     loc: Number
     scale: NonNegative
@@ -256,6 +262,7 @@ class Config:
     world_model_env: WorldModelEnvConfig
     wandb: WandbConfig
     tensorboard: bool = False
+    reward: RewardConfig = RewardConfig()
 
     @property
     def has_env(self) -> bool:
