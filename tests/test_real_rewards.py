@@ -8,7 +8,10 @@ import pytest
 
 from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import Trajectory
+from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
+from edeline_jax.learning import updates
+from edeline_jax.learning.setup import make_setup
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import draw_params
 from edeline_jax.replay.reward import HEADS
@@ -100,6 +103,26 @@ def preference(kind: str, clip: str) -> np.ndarray:
 @pytest.mark.parametrize(("kind", "clip", "taken"), [("sign", "sign", SURE), ("twohot", "none", RISKY)])
 def test_values_of_rewards_are_learnt_where_signs_say_the_opposite(kind: str, clip: str, taken: int) -> None:
     assert preference(kind, clip)[taken] > 0.9
+
+
+def test_an_agent_has_the_head_and_the_clipping_that_its_config_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = lambda params, network, trajectory, lstm, config, clip: (params, {"clipped": clip == "sign"})  # noqa: E731
+    monkeypatch.setattr(updates, "actor_critic_loss", counted)
+    for head, clip in (("sign", "sign"), ("twohot", "none")):
+        values = get_config()
+        values.reward.update(head=head, clip=clip)
+        config = pour(values)
+        agent = build_agent(config, 3)
+        assert agent.world_model.reward is HEADS[head]
+        _, metrics = updates.actor_critic_gradients(jnp.zeros(()), None, None, make_setup(agent, config))
+        assert metrics["clipped"] == (clip == "sign")
+
+
+def test_a_new_head_expects_nothing() -> None:
+    head = RewEndModel(jnp.float32, HEADS["twohot"])
+    params = draw_params(head, [0], jnp.zeros((1, 8)))
+    logits, end_logits = head.apply(params, np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32))
+    assert (head.reward.imagine(logits, None) == 0).all() and (end_logits != 0).all()
 
 
 def test_the_head_knows_the_expected_rewards() -> None:
