@@ -75,6 +75,7 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
     from edeline_jax.envs.in_jit import InJit  # imports JAX, which a list of names does without
 
     del lives_end
+    _package()  # here: the arrays that it makes when it is imported must not belong to a program that is being traced
     return InJit(Craftax(settings.size), num_envs, seed)
 
 
