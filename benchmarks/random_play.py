@@ -60,7 +60,8 @@ def ours(settings: EnvSettings, games: int) -> Iterator[Played]:
 def package(settings: EnvSettings, games: int) -> Iterator[Played]:
     """Games in the package itself."""
     family, _, name = settings.id.rpartition("/")
-    begin = {"vizdoom": doom, "gymnasium": plain}.get(family, crafter if name == "crafter" else minigrid)(name)
+    kinds = {"vizdoom": doom, "gymnasium": plain, "crafter": crafter, "craftax": craftax}
+    begin = kinds.get(family or name, minigrid)(name)
     for game in range(games):
         yield played(*begin(game), 10_000 + game)
 
@@ -107,6 +108,29 @@ def crafter(id: str) -> Callable[[int], tuple[Step, int]]:
     def begin(game: int) -> tuple[Step, int]:
         env.reset()
         return lambda action: env.step(action)[1:3], 17
+
+    return begin
+
+
+def craftax(id: str) -> Callable[[int], tuple[Step, int]]:
+    """The package `craftax`."""
+    import jax
+    from craftax.craftax_env import make_craftax_env_from_name
+
+    env = make_craftax_env_from_name("Craftax-Classic-Pixels-v1", auto_reset=False)
+
+    def begin(game: int) -> tuple[Step, int]:
+        key = jax.random.key(game)
+        _, state = env.reset(key)
+        steps = 0
+
+        def step(action: int) -> tuple[float, bool]:
+            nonlocal state, steps
+            steps += 1
+            _, state, reward, over, _ = env.step(jax.random.fold_in(key, steps), state, action)
+            return float(reward), bool(over)
+
+        return step, 17
 
     return begin
 

@@ -27,6 +27,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
             evaluation=evaluation(),  # how often and how long the agent and its world model are tested
             checkpointing=checkpointing(),  # what is saved, how often, and how much of it is kept
             agent=agent(),  # the networks
+            reward=reward(),  # how rewards are learnt; scores are raw in any case
             world_model=world_model(),  # how denoiser, memory and heads learn from real segments
             actor_critic=actor_critic(),  # how the policy and its value learn, in imagination
             world_model_env=world_model_env(),  # the world model as an environment: what an imagined rollout is
@@ -145,6 +146,13 @@ def agent() -> dict:
             down=(True, True, True, True),  # halve the resolution after the level
             lstm_dim=512,  # size of the LSTM's state
         ),
+    )
+
+
+def reward() -> dict:
+    return dict(
+        head="sign",  # what the world model predicts: the sign of a reward, or its value (twohot)
+        clip="sign",  # what the critic adds up: signs of rewards, or rewards as they are (none)
     )
 
 

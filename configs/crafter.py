@@ -5,8 +5,8 @@
 
 It needs the extra `crafter`. The replay of a million steps takes 12.3 GB, on the devices or, with
 `--config.replay.placement=host`, on the host. The paper does not say how many updates its run of Crafter makes: here
-there are as many as in a run of Atari, over ten times the steps. Only the signs of rewards are learnt, so a health
-point (0.1) counts as much as an achievement (1). Published return: 11.5.
+there are as many as in a run of Atari, over ten times the steps. Rewards are learnt as they are: by their signs a
+health point (0.1) would count as much as an achievement (1). Published return: 11.5.
 """
 
 from ml_collections import ConfigDict
@@ -21,4 +21,5 @@ def get_config(spec: str = "") -> ConfigDict:
     config = load("atari:crafter")
     config.env.done_on_life_loss = False
     config.collection.update(num_steps_total=1_000_000, steps_per_epoch=1_000)
+    config.reward.update(head="twohot", clip="none")
     return apply_presets(config, filter(None, spec.split(",")), PRESETS, "configs/crafter.py")

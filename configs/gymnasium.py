@@ -6,7 +6,7 @@
 The string after the colon is an environment's id, then optionally a preset. `--config.env.module=my_package` imports
 the module that registers it, `--config.env.kwargs='{"continuous": false}'` are its arguments, and
 `--config.env.resize=letterbox` keeps the shape of its pictures. It needs the extra `gymnasium`. The schedule and the
-networks are those of Atari.
+networks are those of Atari; rewards are learnt as they are, not by their signs.
 """
 
 from ml_collections import ConfigDict
@@ -21,4 +21,5 @@ def get_config(spec: str = "CartPole-v1") -> ConfigDict:
     id, *presets = spec.split(",")
     config = load(f"atari:gymnasium/{id}")
     config.env.done_on_life_loss = False
+    config.reward.update(head="twohot", clip="none")
     return apply_presets(config, presets, PRESETS, "configs/gymnasium.py")

@@ -8,7 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from configs.atari import get_config
-from edeline_jax.config import Config, pour, to_dict
+from edeline_jax.config import Config, completed, pour, to_dict
 from edeline_jax.convert import CONFIG
 from edeline_jax.runtime.errors import ConfigError
 
@@ -82,6 +82,26 @@ def test_no_limit_goes_through_strict_json_and_flags(tmp_path: Path) -> None:
         ("world_model_env.diffusion_sampler.s_tmin", "inf", "s_tmin: expected float, got str"),
         ("world_model_env.diffusion_sampler.s_tmin", math.inf, "s_tmin: must be a finite number, not negative"),
         ("world_model.optimizer.lr", math.inf, "lr: must be positive and finite"),
+        (
+            "env.size",
+            15,
+            "config.env.size: 15 is too small, since agent.recurrent_emb.down halves frames 4 times: .* 16",
+        ),
+        (
+            "agent.denoiser.inner_model",
+            {
+                "num_steps_conditioning": 4,
+                "cond_channels": 4,
+                "depths": (1,) * 8,
+                "channels": (4,) * 8,
+                "attn_depths": (False,) * 8,
+            },
+            "config.env.size: 64 is too small, since agent.denoiser.inner_model.channels halves .* 7 times: .* 128",
+        ),
+        ("env.size", (64, 48), r"config.env.size: expected int, got tuple \(64, 48\)"),
+        ("reward.head", "symlog", "config.reward.head: must be one of sign, twohot, got 'symlog'"),
+        ("reward.head", "twohot", "config.reward.clip: sign does not go with reward.head=twohot: .* take none"),
+        ("reward.clip", "none", "config.reward.clip: none does not go with reward.head=sign, .* take reward.head=two"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> None:
@@ -90,6 +110,20 @@ def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> 
     with pytest.raises(ConfigError, match=names) as error:
         pour(values, num_devices=4)
     assert "\n" not in str(error.value)
+
+
+def test_rewards_count_as_they_are_with_a_head_that_knows_them_or_without_one() -> None:
+    values = with_value(get_config().to_dict(), "reward.clip", "none")
+    assert pour(with_value(values, "reward.head", "twohot")).reward.head == "twohot"
+    values["reward"]["head"] = "sign"
+    assert pour(with_value(values, "training.model_free", True)).reward.clip == "none"
+
+
+def test_the_config_of_an_earlier_run_learns_signs() -> None:
+    values = get_config().to_dict()
+    del values["reward"]
+    assert completed(values)["reward"] == {"head": "sign", "clip": "sign"}
+    assert pour(completed(values)) == pour(values) == pour(get_config())
 
 
 def test_a_missing_key_is_named() -> None:

@@ -56,6 +56,8 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
     config.evaluation.update(num_envs=one_of(1, 3), num_steps_replay=one_of(1, 5, 50), num_batches=one_of(1, 2))
     agent = config.agent
     agent.compute_dtype = one_of("float32", "bfloat16")
+    config.training.model_free = one_of(False, False, True)
+    config.reward.update(head=one_of("sign", "twohot"), clip=one_of("sign", "none"))
     levels = one_of(1, 1, 1, 1, 2, 2, 3, 16)
     widths = (1, 4, 8, 32) if levels < 16 else (2, 4)
     agent.denoiser.inner_model.update(
@@ -116,7 +118,8 @@ def trace(config: Config) -> None:
     assert jax.tree.map(jnp.shape, end) == jax.tree.map(jnp.shape, state.rollout)
 
     def policy_loss(params: Params, trajectory: Trajectory, lstm: LSTMState) -> jax.Array:
-        return actor_critic_loss(params, agent.actor_critic, trajectory, lstm, config.actor_critic.loss)[0]
+        loss, clip = config.actor_critic.loss, config.reward.clip
+        return actor_critic_loss(params, agent.actor_critic, trajectory, lstm, loss, clip)[0]
 
     assert jax.eval_shape(policy_loss, state.actor_critic.params, trajectory, begin.lstm).shape == ()
 

@@ -21,9 +21,13 @@ def open_static_dataset(config: Config, num_devices: int) -> Dataset:
       ConfigError: it does not fit the config.
     """
     dataset = open_dataset(to_path(config.collection.path_to_static_dataset))
+    height, width, _ = dataset.frame_shape
+    if height != width:
+        raise ConfigError(f"{dataset.folder}: frames of {height} x {width}; they must be square: crop or pad them")
     if dataset.frame_shape != config.frame_shape:
         raise ConfigError(
-            f"config.env.size: {config.env.size}, but the frames of {dataset.folder} are {dataset.frame_shape}"
+            f"config.env.size: {config.env.size}, but the frames of {dataset.folder} are {dataset.frame_shape}: take "
+            f"{height}"
         )
     if config.has_env and count_actions(config.env) != dataset.num_actions:
         raise ConfigError(

@@ -13,6 +13,7 @@ from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
 from edeline_jax.replay.chunk import Chunk, filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.host import allocate, is_on_host, write
+from edeline_jax.replay.reward import SIGNS, signs
 from edeline_jax.runtime import cluster
 
 _append = jax.jit(append, donate_argnums=0)
@@ -33,7 +34,7 @@ class ReplayKeeper:
         steps = min(config.collection.steps_per_epoch, config.collection.num_steps_total)
         self._part = -(-steps // config.env.num_envs)  # fixed, so one program appends all
         self._table = EpisodeTable(num_streams, capacity, len(mesh.local_devices))
-        self._reward_signs = np.zeros(3, int)  # of steps with reward < 0, = 0, > 0
+        self._reward_signs = np.zeros(SIGNS, int)  # of steps with reward < 0, = 0, > 0
 
     @property
     def step(self) -> int:
@@ -65,7 +66,7 @@ class ReplayKeeper:
         return self._publish(self._count(replay, chunk, self.step))
 
     def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
-        self._reward_signs += [(np.sign(chunk.rewards) == sign).sum() for sign in (-1, 0, 1)]
+        self._reward_signs += np.bincount(signs(chunk.rewards).ravel() + 1, minlength=SIGNS)
         own = Chunk(*(x[self._own] for x in chunk))
         self._table.record(own.starts, first)
         if is_on_host(replay):

@@ -13,7 +13,12 @@ from edeline_jax.nn.params import Params
 
 
 def actor_critic_loss(
-    params: Params, network: ActorCritic, trajectory: Trajectory, lstm: LSTMState, config: ActorCriticLossConfig
+    params: Params,
+    network: ActorCritic,
+    trajectory: Trajectory,
+    lstm: LSTMState,
+    config: ActorCriticLossConfig,
+    clip: str = "sign",
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """REINFORCE with a lambda-return baseline, value regression, entropy bonus (EDELINE, section 3.4).
 
@@ -21,6 +26,7 @@ def actor_critic_loss(
       params: of `network`; the trajectory must have been sampled with them.
       trajectory: T steps of B environments.
       lstm: the LSTM state at the trajectory's start; no gradient flows into it.
+      clip: how the rewards count, see `clipped`.
 
     Returns:
       The loss [] and metrics, means over this device's T x B steps.
@@ -29,9 +35,8 @@ def actor_critic_loss(
     chex.assert_tree_shape_prefix(trajectory, (T, B))
     chex.assert_tree_shape_prefix(lstm, (B,))
     logits, values = _replay(params, network, trajectory, lstm)
-    returns = lambda_returns(
-        trajectory.rewards, trajectory.ends, trajectory.truncations, trajectory.bootstraps, config.gamma, config.lambda_
-    )
+    experience = trajectory.rewards, trajectory.ends, trajectory.truncations, trajectory.bootstraps
+    returns = lambda_returns(*experience, config.gamma, config.lambda_, clip)
     log_pi = jax.nn.log_softmax(logits)
     log_pi_action = jnp.take_along_axis(log_pi, trajectory.actions[..., None], -1)[..., 0]
     entropy = -(jnp.exp(log_pi) * log_pi).sum(-1).mean()

@@ -119,8 +119,8 @@ class TrainedAgent:
           seed: equal seeds imagine the same.
 
         Returns:
-          The frames that the T actions lead to, uint8 [B, T, H, W, 3]; their rewards, float32 [B, T] of -1, 0 and 1;
-          and their ends, bool [B, T].
+          The frames that the T actions lead to, uint8 [B, T, H, W, 3]; their rewards, float32 [B, T], of -1, 0 and 1
+          or under `reward.head=twohot` the expected ones; and their ends, bool [B, T].
 
         Raises:
           ValueError: the arguments are not of this kind.

@@ -12,8 +12,10 @@ def check(config: Config, num_devices: int) -> None:
     _check_env(config)
     _check_schedule(config)
     _check_segments(config)
+    _check_rewards(config)
     _check_sample_weights(config)
     _check_networks(config)
+    _check_size(config)
     _check_devices(config, num_devices)
 
 
@@ -81,6 +83,21 @@ def _check_segments(config: Config) -> None:
         )
 
 
+def _check_rewards(config: Config) -> None:
+    head, clip = config.reward.head, config.reward.clip
+    _require(
+        head == "sign" or clip == "none",
+        "reward.clip",
+        "sign does not go with reward.head=twohot: an expected reward is hardly ever 0, so its sign says nothing; "
+        "take none",
+    )
+    _require(
+        clip == "sign" or head == "twohot" or config.training.model_free,
+        "reward.clip",
+        "none does not go with reward.head=sign, which imagines nothing but signs: take reward.head=twohot",
+    )
+
+
 def _check_sample_weights(config: Config) -> None:
     for network in ("world_model", "actor_critic"):
         weights = getattr(config, network).training.sample_weights
@@ -104,11 +121,6 @@ def _check_networks(config: Config) -> None:
         "depths, channels and attn_depths must have the same length, one entry per level",
     )
     _require(
-        config.env.size >= 2 ** (len(inner.channels) - 1),
-        "agent.denoiser.inner_model.channels",
-        f"{len(inner.channels)} levels halve env.size {config.env.size} away",
-    )
-    _require(
         inner.cond_channels % 2 == 0, "agent.denoiser.inner_model.cond_channels", "must be even (cos and sin features)"
     )
     attends = [*inner.channels[-1:], *(c for c, a in zip(inner.channels, inner.attn_depths, strict=True) if a)]
@@ -126,10 +138,24 @@ def _check_networks(config: Config) -> None:
             f"agent.{name}.down",
             "must have one entry per channel, and at most 16",
         )
-        _require(
-            config.env.size >= 2 ** sum(encoder.down), f"agent.{name}.down", f"pools env.size {config.env.size} away"
-        )
         _check_groups(f"agent.{name}.channels", encoder.channels)
+
+
+def _check_size(config: Config) -> None:
+    """A frame must survive the halvings of every network; beyond that any size will do, an odd one too."""
+    agent = config.agent
+    halvings = {
+        "agent.denoiser.inner_model.channels": len(agent.denoiser.inner_model.channels) - 1,
+        "agent.recurrent_emb.down": sum(agent.recurrent_emb.down),
+        "agent.actor_critic.down": sum(agent.actor_critic.down),
+    }
+    key = max(halvings, key=halvings.get)
+    _require(
+        config.env.size >= 2 ** halvings[key],
+        "env.size",
+        f"{config.env.size} is too small, since {key} halves frames {halvings[key]} times: take at least "
+        f"{2 ** halvings[key]}",
+    )
 
 
 def _check_groups(key: str, channels: Sequence[int]) -> None:

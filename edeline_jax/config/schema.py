@@ -122,6 +122,12 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class RewardConfig:
+    head: Annotated[str, Choice(("sign", "twohot"))] = "sign"
+    clip: Annotated[str, Choice(("sign", "none"))] = "sign"
+
+
+@dataclass(frozen=True)
 class SigmaDistributionConfig:
     loc: Number
     scale: NonNegative
@@ -263,6 +269,7 @@ class Config:
     wandb: WandbConfig
     tensorboard: bool = False
     replay: ReplayConfig = ReplayConfig()
+    reward: RewardConfig = RewardConfig()
 
     @property
     def has_env(self) -> bool:

@@ -85,7 +85,8 @@ def import_(source: Path, folder: Path) -> None:
     inspect(folder)
     if other_rewards:
         command_line.say(
-            f"rewards: only signs are learnt, and {other_rewards:,} of {steps:,} are others than -1, 0 and 1"
+            f"rewards: {other_rewards:,} of {steps:,} are others than -1, 0 and 1; a run learns only their signs, "
+            "unless it has --config.reward.head=twohot --config.reward.clip=none"
         )
 
 

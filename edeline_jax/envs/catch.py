@@ -37,7 +37,9 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ca
 def check_size(size: int) -> None:
     """Raises ValueError if a board cannot be drawn as `size` x `size` pixels."""
     if size < 2 * ROWS or size % ROWS:
-        raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}")
+        below = max(2, size // ROWS) * ROWS
+        nearest = f"{below} or {below + ROWS}" if size > below else f"{below}"
+        raise ValueError(f"size must be a multiple of {ROWS} and at least {2 * ROWS}, got {size}: take {nearest}")
 
 
 def _draw(size: int, boards: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from edeline_jax.learning.scalars import scores
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
+from edeline_jax.replay.reward import RewardHead
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 NUM_BINS = 10  # of predicted probabilities, all of one width
@@ -50,7 +51,8 @@ def measure_horizon(params: Params, replay: Replay, key: jax.Array, setup: Setup
     starts = longest(replay, setup.context, NUM_STARTS)
     context, blocks = open_loop(params, replay, starts, key, setup)
     num_steps = min(HORIZONS[-1], int((starts.length - starts.t).max()) - setup.context + 1)
-    parts = [_course(context[:, -1:], next(blocks)) for _ in range(-(-num_steps // STEPS))]
+    last, reward = context[:, -1:], setup.agent.world_model.reward
+    parts = [_course(last, next(blocks), reward) for _ in range(-(-num_steps // STEPS))]
     return summarize_course(Course(*(np.concatenate(x, 1) for x in zip(*parts, strict=True))))
 
 
@@ -118,8 +120,13 @@ def _quality(predicted: np.ndarray, happened: np.ndarray, counted: np.ndarray) -
     return {"happened": int(was.sum()), **scores(int((said & was).sum()), int(said.sum()), int(was.sum()))}
 
 
-def _course(last: np.ndarray, steps: Steps) -> Course:
-    """The course over a few steps; `last` is the last real frame, uint8 [B, 1, H, W, 3]."""
+def _course(last: np.ndarray, steps: Steps, reward: RewardHead) -> Course:
+    """The course over a few steps.
+
+    Args:
+      last: the last real frame, uint8 [B, 1, H, W, 3].
+      reward: the head whose signs were foreseen.
+    """
 
     def means(guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         difference = guess.astype(np.float32) - steps.real
@@ -133,7 +140,7 @@ def _course(last: np.ndarray, steps: Steps) -> Course:
         square_repeat,
         steps.there,
         steps.taken,
-        np.sign(steps.rewards),
+        reward.signs(steps.rewards),
         steps.ends,
         steps.reward_probabilities,
         steps.end_probabilities,

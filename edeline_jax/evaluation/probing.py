@@ -23,6 +23,7 @@ from edeline_jax.evaluation.probes import (
 )
 from edeline_jax.evaluation.recording import RecordedGame, record_games
 from edeline_jax.evaluation.rounds import Plan
+from edeline_jax.replay.reward import signs
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
 from edeline_jax.workdir.folder import PROBE
@@ -125,7 +126,7 @@ def remembered(games: Sequence[RecordedGame], weights: Weights, num_actions: int
         frames = small_frames(game.frames)
         eye = np.concatenate([frames[:-1], np.eye(num_actions)[game.actions]], 1)
         features = {"whole_history": h[first:], "burn_in": h_last, "frame": eye[first:]}
-        probed.append(ProbedGame(features, frames, game.actions, np.sign(game.rewards).astype(int)))
+        probed.append(ProbedGame(features, frames, game.actions, signs(game.rewards)))
     return probed
 
 

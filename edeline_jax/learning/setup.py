@@ -40,6 +40,7 @@ class Setup(NamedTuple):
     frame_shape: (H, W, C).
     context: L, the number of past frames that the denoiser is conditioned on.
     segment_length: T, the steps of a world-model training segment.
+    reward_clip: how rewards count for the critic; see `replay.reward.clipped`.
     axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
     """
 
@@ -50,6 +51,7 @@ class Setup(NamedTuple):
     world_model: LearnerSetup
     actor_critic: LearnerSetup
     world_model_env: WorldModelEnvConfig
+    reward_clip: str
     axis: str | None
 
     @property
@@ -81,4 +83,4 @@ def make_setup(agent: Agent, config: Config, axis: str | None = None) -> Setup:
 
     networks = learner(config.world_model), learner(config.actor_critic)
     sizes = config.frame_shape, config.context, config.segment_length
-    return Setup(agent, *sizes, *networks, config.world_model_env, axis)
+    return Setup(agent, *sizes, *networks, config.world_model_env, config.reward.clip, axis)

@@ -94,7 +94,7 @@ def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setu
 def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMState, setup: Setup) -> Shares:
     """This device's share of the batch's gradients and metrics; `lstm` is the state at the trajectory's start."""
     network, loss = setup.agent.actor_critic, setup.actor_critic.loss
-    means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss)
+    means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss, setup.reward_clip)
     return jax.tree.map(lambda x: x / setup.num_devices, means)
 
 

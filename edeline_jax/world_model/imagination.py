@@ -12,9 +12,10 @@ from edeline_jax.nn.mamba import MambaCache
 from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
 from edeline_jax.replay.frame import quantize
+from edeline_jax.replay.reward import SIGNS
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import sample
-from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS
+from edeline_jax.world_model.heads import END_CLASSES
 from edeline_jax.world_model.model import WorldModel
 
 
@@ -34,7 +35,7 @@ class ImaginationState(NamedTuple):
 class StepDraws(NamedTuple):
     """The random numbers of one imagined step: Gumbel noise for classes, N(0, 1) for images."""
 
-    reward: jax.Array  # [B, 3]
+    reward: jax.Array  # [B, 3]: of signs
     end: jax.Array  # [B, 2]
     x_init: jax.Array  # [B, H, W, C]
     churn: jax.Array | None  # [num_steps_denoising, B, H, W, C]; None without churn
@@ -46,7 +47,7 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
     reward_key, end_key, x_key, churn_key = jax.random.split(key, 4)
     churn = jax.random.normal(churn_key, (sampler.num_steps_denoising, *shape)) if sampler.s_churn > 0 else None
     return StepDraws(
-        reward=jax.random.gumbel(reward_key, (batch, REWARD_SIGNS)),
+        reward=jax.random.gumbel(reward_key, (batch, SIGNS)),
         end=jax.random.gumbel(end_key, (batch, END_CLASSES)),
         x_init=jax.random.normal(x_key, shape),
         churn=churn,
@@ -122,9 +123,9 @@ def advance(
 
 
 def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDraws) -> tuple[jax.Array, jax.Array]:
-    """Draws the reward (float32 [B]: -1, 0 or 1) and the end (bool [B]) of a step, given h [B, D]."""
+    """The reward (float32 [B]; see `RewardHead.imagine`) and the end (bool [B], drawn) of a step, given h [B, D]."""
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    reward = jnp.argmax(reward_logits + draws.reward, -1).astype(jnp.float32) - 1
+    reward = model.reward.imagine(reward_logits, draws.reward)
     return reward, jnp.argmax(end_logits + draws.end, -1).astype(bool)
 
 

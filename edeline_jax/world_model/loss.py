@@ -15,9 +15,10 @@ import optax
 
 from edeline_jax.config.schema import WorldModelLossConfig
 from edeline_jax.nn.params import Params
+from edeline_jax.replay.reward import SIGNS
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import conditioners, sample_sigma
-from edeline_jax.world_model.heads import END_CLASSES, REWARD_SIGNS
+from edeline_jax.world_model.heads import END_CLASSES
 from edeline_jax.world_model.model import WorldModel
 
 
@@ -92,17 +93,22 @@ def world_model_loss(
     chex.assert_shape([draws.start, counts.steps], (), custom_message="start, steps")
     h, _ = model.apply(params, batch.frames, batch.actions, model.init_cache(len(batch.actions)), method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    reward_classes = jnp.sign(batch.rewards).astype(jnp.int32) + 1
     end_classes = batch.ends.astype(jnp.int32)
-    loss_rew = _mean(_cross_entropy(reward_logits, reward_classes), batch.mask, counts.steps)
+    loss_rew = _mean(model.reward.loss(reward_logits, batch.rewards), batch.mask, counts.steps)
     loss_end = _mean(_cross_entropy(end_logits, end_classes), batch.mask, counts.steps)
     loss_obs = _denoising_loss(params, model, batch, h, draws, counts)
     metrics = {
         "loss_rew": loss_rew,
         "loss_denoising": loss_obs,
         "loss_end": loss_end,
-        "confusion_rew": _confusion(reward_logits, reward_classes, batch.mask, REWARD_SIGNS),
+        "confusion_rew": _confusion(
+            model.reward.sign_logits(reward_logits), model.reward.signs(batch.rewards) + 1, batch.mask, SIGNS
+        ),
         "confusion_end": _confusion(end_logits, end_classes, batch.mask, END_CLASSES),
+        **{
+            name: _mean(error, batch.mask, counts.steps)
+            for name, error in model.reward.errors(reward_logits, batch.rewards).items()
+        },
     }
     if not config.harmony:
         loss = loss_rew + loss_obs + loss_end

@@ -8,6 +8,7 @@ from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.nn.params import param
+from edeline_jax.replay.reward import HEADS, RewardHead
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
@@ -18,12 +19,13 @@ class WorldModel(nn.Module):
 
     config: AgentConfig
     num_actions: int
+    reward: RewardHead = HEADS["sign"]
 
     def setup(self) -> None:
         dtype = jnp.dtype(self.config.compute_dtype)
         self.recurrent_emb = RecurrentEmb(self.config.recurrent_emb, self.num_actions, dtype)
         self.denoiser = Denoiser(self.config.denoiser, dtype)
-        self.rew_end_model = RewEndModel(dtype)
+        self.rew_end_model = RewEndModel(dtype, self.reward)
         self.harmony_s1 = param(self, "harmony_s1", zeros, ())
         self.harmony_s2 = param(self, "harmony_s2", zeros, ())
 

@@ -23,10 +23,10 @@ Seen = TypeVar("Seen")
 
 
 class Imagined(NamedTuple):
-    """T imagined steps of B environments, their rewards and ends drawn."""
+    """T imagined steps of B environments, with the rewards and ends that imagination has."""
 
     frames: jax.Array  # float32 [B, T, H, W, C]: those that the actions led to
-    rewards: jax.Array  # float32 [B, T]: -1, 0 or 1
+    rewards: jax.Array  # float32 [B, T]: -1, 0 or 1, drawn; of a two-hot head the expected ones
     ends: jax.Array  # bool [B, T]
 
 
@@ -71,7 +71,8 @@ def foresee(
 
     def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Foreseen:
         rewards, ends = model.apply(params, h, method="outcome_logits")
-        return Foreseen(trajectory.swapaxes(0, 1), jax.nn.softmax(rewards), jax.nn.softmax(ends)[..., 1])
+        signs = jax.nn.softmax(model.reward.sign_logits(rewards))
+        return Foreseen(trajectory.swapaxes(0, 1), signs, jax.nn.softmax(ends)[..., 1])
 
     return _unroll(params, model, state, actions, key, config, look)
 

@@ -79,3 +79,16 @@ def test_a_device_without_an_episode_is_refused(tmp_path: Path) -> None:
     assert len(open_static_dataset(pour(values), 2).entries) == 2
     with pytest.raises(ConfigError, match="2 episodes cannot be spread over 3 devices"):
         open_static_dataset(pour(values), 3)
+
+
+def test_frames_that_are_not_square_or_of_another_size_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    values = get_config()
+    values.env.id, values.collection.path_to_static_dataset = "none", str(dataset.folder)
+    with pytest.raises(ConfigError, match="frames of 6 x 8; they must be square: crop or pad them"):
+        open_static_dataset(pour(values), 1)
+    writer = DatasetWriter(tmp_path / "square", (8, 8, 3), 4)
+    writer.add(episode(4)._replace(frames=np.zeros((4, 8, 8, 3), np.uint8)), 0)
+    writer.close()
+    values.collection.path_to_static_dataset = str(tmp_path / "square")
+    with pytest.raises(ConfigError, match=r"config\.env\.size: 20, but the frames .* are \(8, 8, 3\): take 8"):
+        open_static_dataset(pour(values), 1)

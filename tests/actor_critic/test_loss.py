@@ -1,5 +1,6 @@
 """The actor-critic's loss and its gradient beside their definition, on a network that is one line."""
 
+import functools
 from typing import Any
 
 import jax
@@ -57,23 +58,26 @@ def trajectory(restarts: list[tuple[int, int]]) -> Trajectory:
     )
 
 
-def returns(x: Trajectory, i: int) -> np.ndarray:
+def returns(x: Trajectory, i: int, clip: str) -> np.ndarray:
     following, found = x.bootstraps[-1, i], np.zeros(T)
     for t in reversed(range(T)):
         mixed = (1 - CONFIG.lambda_) * x.bootstraps[t, i] + CONFIG.lambda_ * following
         following = x.bootstraps[t, i] if x.truncations[t, i] else mixed
-        following = found[t] = np.sign(x.rewards[t, i]) + (0 if x.ends[t, i] else CONFIG.gamma * following)
+        reward = np.sign(x.rewards[t, i]) if clip == "sign" else x.rewards[t, i]
+        following = found[t] = reward + (0 if x.ends[t, i] else CONFIG.gamma * following)
     return found
 
 
-def definition(x: Trajectory, weights: np.ndarray, baseline: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+def definition(
+    x: Trajectory, weights: np.ndarray, clip: str, baseline: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
     """The loss and V [T, B]; `baseline` is V in the actor's part, by default the same."""
     values, total = np.zeros((T, B)), 0.0
     for i in range(B):
         hx = BEGIN[i]
         for t in range(T):
             hx = weights[0] * (0.5 * hx + x.obs[t, i].item())
-            values[t, i], R = weights[1] * hx, returns(x, i)[t]
+            values[t, i], R = weights[1] * hx, returns(x, i, clip)[t]
             log_pi = hx * LOGITS - np.log(np.exp(hx * LOGITS).sum())
             advantage = R - (values if baseline is None else baseline)[t, i]
             entropy = -(np.exp(log_pi) * log_pi).sum()
@@ -88,16 +92,22 @@ def definition(x: Trajectory, weights: np.ndarray, baseline: np.ndarray | None =
 
 NETWORK = ToyNetwork()
 LSTM = LSTMState(BEGIN[:, None], BEGIN[:, None])
-PROGRAM = jax.jit(jax.value_and_grad(lambda params, x: actor_critic_loss(params, NETWORK, x, LSTM, CONFIG)[0]))
 
 
-@pytest.mark.parametrize("restarts", [FEW, MANY])
-def test_the_loss_and_its_gradient_are_their_definition(restarts: list[tuple[int, int]]) -> None:
+@functools.partial(jax.jit, static_argnums=2)
+@jax.value_and_grad
+def program(params: jax.Array, x: Trajectory, clip: str) -> jax.Array:
+    return actor_critic_loss(params, NETWORK, x, LSTM, CONFIG, clip)[0]
+
+
+@pytest.mark.parametrize(("restarts", "clip"), [(FEW, "sign"), (MANY, "sign"), (FEW, "none")])
+def test_the_loss_and_its_gradient_are_their_definition(restarts: list[tuple[int, int]], clip: str) -> None:
     """The actor learns from an advantage that is a mere number; burn-ins after restarts have gradients."""
     x = trajectory(restarts)
-    loss, gradient = PROGRAM(WEIGHTS, x)
-    expected, values = definition(x, WEIGHTS)
+    loss, gradient = program(WEIGHTS, x, clip)
+    expected, values = definition(x, WEIGHTS, clip)
     assert loss == pytest.approx(expected, rel=1e-5)
     steps = 1e-4 * np.eye(2)
-    slopes = [(definition(x, WEIGHTS + h, values)[0] - definition(x, WEIGHTS - h, values)[0]) / 2e-4 for h in steps]
+    losses = [[definition(x, WEIGHTS + side * h, clip, values)[0] for side in (1, -1)] for h in steps]
+    slopes = [(above - below) / 2e-4 for above, below in losses]
     np.testing.assert_allclose(gradient, slopes, rtol=1e-4, atol=1e-5)

@@ -86,9 +86,9 @@ def test_same_seed_same_frames():
     assert (frames(3) != frames(4)).any()
 
 
-@pytest.mark.parametrize("size", [0, 10, 25, 64])
-def test_size_must_fit_the_board(size):
-    with pytest.raises(ValueError, match="multiple of 10 and at least 20"):
+@pytest.mark.parametrize(("size", "nearest"), [(0, "20"), (10, "20"), (25, "20 or 30"), (64, "60 or 70")])
+def test_size_must_fit_the_board(size: int, nearest: str) -> None:
+    with pytest.raises(ValueError, match=f"multiple of 10 and at least 20, got {size}: take {nearest}$"):
         Catch(num_envs=1, seed=0, size=size)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edeline_jax.config.schema import AgentConfig
 from edeline_jax.replay.frame import to_float
+from edeline_jax.replay.reward import HEADS, RewardHead
 from edeline_jax.world_model.edm import conditioners
 
 Rule = Callable[[jax.Array, jax.Array], jax.Array]  # (context [B, L, H, W, 3], h [B, 2]) -> next frame [B, H, W, 3]
@@ -23,6 +24,7 @@ class RuleModel(NamedTuple):
 
     config: AgentConfig
     rule: Rule
+    reward: RewardHead = HEADS["sign"]
 
     def init_cache(self, batch: int) -> jax.Array:
         return jnp.zeros(batch)

@@ -1,5 +1,6 @@
 """The world model's loss beside its definition, on networks that are one line each."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from scipy.stats import chisquare
 
 from edeline_jax.config import pour
 from edeline_jax.config.schema import AgentConfig
+from edeline_jax.replay.reward import BINS, HEADS, RewardHead, two_hot
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edm import conditioners
 from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
@@ -18,6 +20,7 @@ from tests.tiny_config import get_config
 CONFIG = pour(get_config())
 LOSS, DENOISER = CONFIG.world_model.loss, CONFIG.agent.denoiser
 L, B, T, P, START = CONFIG.context, 4, 9, 3, 2
+VALUES = np.random.default_rng(2).normal(size=255)  # the same of a two-hot head
 REWARD, END = np.array([1.0, 0.25, -0.5]), np.array([0.5, -0.25])  # logits of h = 1
 W, S1, S2 = 0.7, 0.3, -0.4
 
@@ -26,6 +29,7 @@ class ToyModel(NamedTuple):
     """h is the action; F is linear, and large, so that some of what it denoises leaves [-1, 1]."""
 
     config: AgentConfig
+    reward: RewardHead = HEADS["sign"]
 
     def init_cache(self, batch: int) -> None:
         return None
@@ -37,7 +41,8 @@ class ToyModel(NamedTuple):
         return actions[..., None].astype(jnp.float32), None
 
     def outcome_logits(self, w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return h * REWARD[None, None], h * END[None, None]
+        logits = REWARD if self.reward is HEADS["sign"] else VALUES
+        return h * logits[None, None], h * END[None, None]
 
     def denoise(self, w: jax.Array, context: jax.Array, noisy: jax.Array, sigma: jax.Array, h: jax.Array) -> tuple:
         scale = conditioners(sigma[:, None, None, None], DENOISER.sigma_data, DENOISER.sigma_offset_noise)
@@ -96,10 +101,12 @@ def cross_entropy(x: Segment, logits: np.ndarray, classes: np.ndarray) -> tuple[
     return float(np.mean(losses)), confusion
 
 
-@jax.jit
-def loss(w: jax.Array, x: Segment, d: LossDraws, counts: BatchCounts) -> tuple[jax.Array, dict]:
+@functools.partial(jax.jit, static_argnums=4)
+def loss(
+    w: jax.Array, x: Segment, d: LossDraws, counts: BatchCounts, head: RewardHead = HEADS["sign"]
+) -> tuple[jax.Array, dict]:
     params = {"params": {"w": w, "harmony_s1": S1, "harmony_s2": S2}}
-    return world_model_loss(params, ToyModel(CONFIG.agent), x, d, counts, LOSS)
+    return world_model_loss(params, ToyModel(CONFIG.agent, head), x, d, counts, LOSS)
 
 
 @pytest.mark.parametrize("last_pass_has_targets", [True, False])
@@ -117,6 +124,23 @@ def test_the_loss_is_its_definition(last_pass_has_targets: bool) -> None:
     np.testing.assert_array_equal(metrics["confusion_end"], confusion_end)
     base = np.log1p(np.exp(S1)) + np.log1p(np.exp(S2))
     assert total == pytest.approx(rewards * np.exp(-S1) + denoising * np.exp(-S2) + ends + base, rel=1e-4)
+
+
+def test_values_of_rewards_in_place_of_their_signs() -> None:
+    """Of a two-hot head: the mean cross-entropy and error over the steps, and how it tells the signs apart."""
+    x, head = batch(last_pass_has_targets=True), HEADS["twohot"]
+    x = x._replace(rewards=x.rewards * np.float32(0.3))
+    _, metrics = loss(W, x, draws(), count_targets(x.mask, draws(), L), head)
+    losses, errors, confusion = [], [], np.zeros((3, 3))
+    for action, reward in zip(x.actions[x.mask], x.rewards[x.mask], strict=True):
+        p = np.exp(action * VALUES) / np.exp(action * VALUES).sum()
+        losses.append(-(np.asarray(two_hot(reward)) * np.log(p)).sum())
+        errors.append(abs(p @ BINS.astype(float) - reward))
+        parts = p[:127].sum(), p[127], p[128:].sum()
+        confusion[int(np.sign(reward)) + 1, int(np.argmax(parts))] += 1
+    assert metrics["loss_rew"] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert metrics["error_rew"] == pytest.approx(np.mean(errors), rel=1e-3)
+    np.testing.assert_array_equal(metrics["confusion_rew"], confusion)
 
 
 def test_the_models_own_frames_have_no_gradient() -> None:

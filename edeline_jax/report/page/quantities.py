@@ -29,7 +29,8 @@ KNOWN = {
     "loss_values": Quantity("Value", "squared error"),
     "loss_entropy": Quantity("Entropy bonus, weighted", "loss, nats × weight"),
     "policy_entropy": Quantity("Policy entropy", "nats", NATS_PER_BIT),  # the file holds bits, as the reference's
-    "returns": Quantity("Imagined λ-return", "sum of reward signs"),
+    "error_rew": Quantity("Reward, expected against real", "mean absolute error"),
+    "returns": Quantity("Imagined λ-return", "discounted sum of rewards or their signs"),
     "return_mean": Quantity("Return", "game score"),
     "length_mean": Quantity("Length of a game", "steps"),
     "seconds_per_update": Quantity("Time of an update", "seconds"),
