@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edeline_jax.envs.area import rounded, weights
 from edeline_jax.envs.crafter import ACHIEVEMENTS, figures
 from edeline_jax.envs.family import Family
-from edeline_jax.envs.in_turn import Moment
+from edeline_jax.envs.game import Moment
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.envs.in_turn import Moment
+from edeline_jax.envs.game import Moment
 from edeline_jax.envs.vector import Transition, check_actions
 
 

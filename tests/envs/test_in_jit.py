@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from edeline_jax.envs.game import Moment
 from edeline_jax.envs.in_jit import InJit, step_all
-from edeline_jax.envs.in_turn import Moment
 
 GOAL, LIMIT, N = 20, 8, 5
 
