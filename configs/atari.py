@@ -108,6 +108,7 @@ def checkpointing() -> dict:
 def agent() -> dict:
     return dict(
         compute_dtype="float32",  # or bfloat16: parameters, norms, softmax, scan and sigma arithmetic stay float32
+        matmul_precision="default",  # of float32 products: JAX's own (GPU: TF32, TPU: bfloat16), or highest: all bits
         denoiser=dict(  # the next-frame predictor, a diffusion model
             sigma_data=0.5,  # standard deviation of the frames, in [-1, 1] units
             sigma_offset_noise=0.3,  # standard deviation of the noise shared by all pixels of a channel

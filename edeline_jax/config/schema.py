@@ -99,6 +99,7 @@ class AgentConfig:
     denoiser: DenoiserConfig
     recurrent_emb: RecurrentEmbConfig
     actor_critic: ActorCriticNetworkConfig
+    matmul_precision: Annotated[str, Choice(("default", "highest"))] = "default"
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,19 @@
 """The world model's networks in one module; losses and imagination call its methods with explicit parameters."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.mamba import MambaCache, init_cache
+from edeline_jax.nn.network import Network
 from edeline_jax.nn.params import param
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
 
 
-class WorldModel(nn.Module):
+class WorldModel(Network):
     """Memory, heads, denoiser, and the two harmonizers s1, s2 (EDELINE, section 3.3)."""
-
-    config: AgentConfig
-    num_actions: int
 
     def setup(self) -> None:
         dtype = jnp.dtype(self.config.compute_dtype)
