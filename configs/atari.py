@@ -39,7 +39,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 def environment(game: str) -> dict:
     return dict(
         id=game,  # what is played, see --list; "none" (a static dataset without a game to test in)
-        num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
+        num_envs=1,  # environments stepped together while collecting; a multiple of the number of processes
         size=64,  # side of a frame, pixels
         frame_skip=4,  # emulator frames per step (Atari, ViZDoom); the last two are max-pooled (Atari)
         noop_max=30,  # no-op steps at reset, uniform in 1..noop_max (Atari)

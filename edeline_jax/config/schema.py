@@ -280,10 +280,11 @@ class Config:
 
     @property
     def divisible(self) -> int:
-        """The number that devices must divide: of both batches and of the environments that steps are collected in.
+        """The number that devices must divide: of both batches, or of the environments if the batch comes from them.
 
         1 with recorded episodes, of which there may be fewer than devices.
         """
         if self.collection.path_to_static_dataset:
             return 1
-        return math.gcd(self.env.num_envs, self.world_model.training.batch_size, self.actor_critic.training.batch_size)
+        batches = (self.world_model.training.batch_size, self.actor_critic.training.batch_size)
+        return math.gcd(*batches, self.env.num_envs if self.training.model_free else 0)

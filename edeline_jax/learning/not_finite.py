@@ -11,7 +11,7 @@ from edeline_jax.dataset.arrays import write_arrays
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import TrainState
 from edeline_jax.learning.updates import world_model_batch
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.replay.buffer import Replay, replay_spec
 from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS
@@ -44,7 +44,7 @@ def _segments(key: jax.Array, replay: Replay, update: jax.Array, setup: Setup, m
 
         return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))
 
-    specs = (P(), REPLAY_SPEC, P())
+    specs = (P(), replay_spec(len(replay.actions), mesh), P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(
         key, replay, update
     )

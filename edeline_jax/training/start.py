@@ -28,7 +28,7 @@ from edeline_jax.dataset.journal import Journal, files
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.nn.params import Params
-from edeline_jax.replay.buffer import Replay, init_replay
+from edeline_jax.replay.buffer import Replay, init_replay, replay_spec
 from edeline_jax.runtime.capacity import check_capacity
 from edeline_jax.runtime.devices import abstract, local, shardings
 from edeline_jax.runtime.errors import ConfigError, UserError
@@ -60,9 +60,10 @@ def start(
     """
     setup = make_setup(agent, config)
     shapes = state_shapes(setup)
-    check_capacity(shapes, _replay_shapes(config, mesh, dataset), _test_replay_shapes(config), mesh)
+    planned = abstract(mesh, STATE_SPEC, shapes)
+    check_capacity(planned, _replay_shapes(config, mesh, dataset), _test_replay_shapes(config), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
-    restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
+    restored = checkpoints.restore(planned)
     newest_agent = None
     if restored is None:
         newest_agent = _agent_to_begin_with(folder)
@@ -116,5 +117,7 @@ def _test_replay_shapes(config: Config) -> Replay | None:
 
 def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Replay:
     if dataset is not None:
-        return replay_shapes(dataset, mesh.size)
-    return jax.eval_shape(lambda: empty_replay(config, mesh, steps_per_env(config)))
+        shapes = replay_shapes(dataset, mesh.size)
+    else:
+        shapes = jax.eval_shape(lambda: empty_replay(config, mesh, steps_per_env(config)))
+    return abstract(mesh, replay_spec(len(shapes.actions), mesh), shapes)
