@@ -56,21 +56,13 @@ def test_epoch() -> None:
 
 @pytest.mark.ci
 def test_scaling() -> None:
-    flags = "--devices=1,2", "--batch_per_device=4", "--batch=8", "--timed_batch_per_device=4", "--repeats=1"
+    flags = "--devices=2", "--batch_per_device=4", "--batch=0", "--timed_batch_per_device=4", "--repeats=1"
     printed = run("scaling", f"--config={TINY}", ONE_ENVIRONMENT, *flags)
-    sections = "weak scaling, batch 4 per device", "strong scaling, global batch 8", "time, batch 4 per device"
-    for section in sections:
-        table = printed.split(f"{section}:")[1].split("\n\n")[1]
-        assert [line.split(" | ")[:2] for line in table.splitlines()[2:]] == [
-            [f"| {network}", devices] for network, devices in orders(section)
+    for section in ("weak scaling, batch 4 per device", "time, batch 4 per device"):
+        table = printed.split(f"{section}:")[1].split("\n\n")[1].splitlines()
+        assert [line.split(" | ")[:3] for line in table[2:]] == [
+            [f"| {network}", "2", "8"] for network in ("world_model", "actor_critic")
         ]
-
-
-def orders(section: str) -> list[tuple[str, str]]:
-    networks = "world_model", "actor_critic"
-    if section.startswith("time"):
-        return [(network, devices) for devices in "12" for network in networks]
-    return [(network, devices) for network in networks for devices in "12"]
 
 
 @pytest.mark.ci
@@ -82,7 +74,7 @@ def test_ceilings() -> None:
 
 @pytest.mark.ci
 def test_a_run_of_one_environment_on_two_devices_with_its_profile(tmp_path: Path) -> None:
-    flags = ONE_ENVIRONMENT, "--profile", "--deterministic", "--config.collection.first_epoch.min=80"
+    flags = ONE_ENVIRONMENT, "--profile", "--deterministic", "--config.training.num_final_epochs=0"
     result = train(tmp_path, *flags, devices=2)
     assert result.returncode == 0, result.stderr
     assert "devices: 2 x cpu" in result.stdout
@@ -90,6 +82,8 @@ def test_a_run_of_one_environment_on_two_devices_with_its_profile(tmp_path: Path
     assert rows(tmp_path)[-1]["env_steps"] == 160 and summary(tmp_path)["world_model_updates"] >= 5
     for network in ("world_model", "actor_critic"):
         found = kernels(tmp_path / "profile" / network)
-        assert sum(kernel.calls for kernel in found) > 100 and found[0].seconds >= found[-1].seconds > 0
+        seconds = [kernel.seconds for kernel in found]
+        assert sum(kernel.calls for kernel in found) > 100
+        assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
     printed = module("benchmarks.kernels", tmp_path / "profile" / "world_model", 2).stdout.splitlines()
     assert len(printed) == 5 and printed[3].startswith(f"| {kernels(tmp_path / 'profile' / 'world_model')[0].name} | ")
