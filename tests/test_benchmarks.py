@@ -78,6 +78,7 @@ def test_a_run_of_one_environment_on_two_devices_with_its_profile(tmp_path: Path
     result = train(tmp_path, *flags, devices=2)
     assert result.returncode == 0, result.stderr
     assert "devices: 2 x cpu" in result.stdout
+    assert "replay: 160 steps, 0.000 GB on each device" in result.stdout
     assert "--deterministic changes nothing: on a cpu" in result.stdout
     assert rows(tmp_path)[-1]["env_steps"] == 160 and summary(tmp_path)["world_model_updates"] >= 5
     for network in ("world_model", "actor_critic"):

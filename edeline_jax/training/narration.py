@@ -32,9 +32,10 @@ def sizes(params: Params, replay: Replay, held_out: Dataset | None) -> Iterator[
     """The sizes of networks and replay, and the episodes that are kept for tests."""
     sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
     replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
-    num_steps = replay.actions.size
+    num_steps, place = replay.actions.size, replay.actions.sharding
+    where = "each device" if place.is_fully_replicated and place.num_devices > 1 else "the devices"
     yield f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}"
-    yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB on the devices"
+    yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB on {where}"
     if held_out is not None:
         yield f"held out for tests: {len(held_out.entries):,} episodes, {held_out.num_steps:,} steps"
 
