@@ -41,7 +41,7 @@ def join(mode: str) -> None:
     if mode == "off":
         return
     step = slurm.step()
-    if step is not None and step.num_processes == 1:
+    if step is not None and step.num_processes == 1 and COORDINATOR not in os.environ:
         return
     arguments = _arguments(step)
     try:

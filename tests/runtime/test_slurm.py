@@ -93,8 +93,9 @@ def test_tasks_that_share_a_node_have_the_device_that_jax_gives_them(
     assert "local_device_ids" not in arguments
 
 
-def test_variables_come_before_slurm(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    as_task(monkeypatch, 3, 4, 1, JAX_COORDINATOR_ADDRESS="here:99", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID="1")
+@pytest.mark.parametrize("tasks", [1, 4])
+def test_variables_come_before_slurm(calls: Calls, monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
+    as_task(monkeypatch, 0, tasks, 1, JAX_COORDINATOR_ADDRESS="here:99", JAX_NUM_PROCESSES="2", JAX_PROCESS_ID="1")
     cluster.join("auto")
     assert calls[0] == ("roll", ("here:99", 1, 2), {})
     assert calls[1][2]["coordinator_address"] == "here:99" and calls[1][2]["num_processes"] == 2
