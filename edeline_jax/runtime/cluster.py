@@ -43,8 +43,8 @@ def join(mode: str) -> None:
     step = slurm.step()
     if step is not None and step.num_processes == 1 and COORDINATOR not in os.environ:
         return
-    arguments = _arguments(step)
     try:
+        arguments = _arguments(step)
         if {"coordinator_address", *VARIABLES} <= set(arguments):
             place = (arguments[name] for name in ("coordinator_address", "process_id", "num_processes"))
             call_roll(*place, SECONDS_TO_MEET, command_line.warn)
@@ -70,17 +70,9 @@ def _arguments(step: slurm.Step | None) -> dict[str, Any]:
 
     JAX gives every process of SLURM one device. One that is alone on its node shall have all of them.
     """
-    arguments: dict[str, Any] = {}
-    if step is not None:
-        arguments = dict(
-            zip(
-                (*VARIABLES, "coordinator_address"),
-                (step.num_processes, step.process_id, step.coordinator),
-                strict=True,
-            )
-        )
-        if step.alone:
-            arguments["cluster_detection_method"] = "deactivate"
+    arguments = {} if step is None else step._asdict()
+    if arguments.pop("alone", False):
+        arguments["cluster_detection_method"] = "deactivate"
     arguments |= {name: int(os.environ[variable]) for name, variable in VARIABLES.items() if variable in os.environ}
     return arguments | ({"coordinator_address": os.environ[COORDINATOR]} if COORDINATOR in os.environ else {})
 

@@ -11,11 +11,11 @@ FIRST_PORT, PORTS = 61440, 4096  # the upper end of those that no service is reg
 class Step(NamedTuple):
     """What `srun` says to a process.
 
-    coordinator: HOST:PORT of process 0.
+    coordinator_address: HOST:PORT of process 0.
     alone: it is the only one on its node, so all devices there are its own. Others have one each.
     """
 
-    coordinator: str
+    coordinator_address: str
     num_processes: int
     process_id: int
     alone: bool

@@ -58,7 +58,7 @@ def test_the_place_of_a_task(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> N
     port = 61440 + 70001 % 4096  # where JAX looks, too
     assert step() == Step(f"gpu007:{port}", 8, 5, alone=False)
     monkeypatch.setenv("JAX_COORDINATOR_PORT", "1234")
-    assert step().coordinator == "gpu007:1234"
+    assert step().coordinator_address == "gpu007:1234"
     monkeypatch.delenv("SLURM_LOCALID")  # a shell of `salloc`, which is no task
     assert step() is None
 
