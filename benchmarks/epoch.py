@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 
 from benchmarks.workload import resized
-from edeline_jax.config import Config, pour
+from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.report.runs import read_lines
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.interruption import Interruption
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     """Prints the seconds and share of each phase of the second epoch."""
     del argv
     config = pour(CONFIG.value)
-    paper = resized(config, BATCH.value, config.agent.compute_dtype)
+    paper = pour(to_dict(resized(config, BATCH.value, config.agent.compute_dtype)), jax.device_count())
     with tempfile.TemporaryDirectory() as folder:
         run = Run(two_epochs(paper), Workdir(Path(folder), None), Interruption(), say=lambda line: None)
         run.train()

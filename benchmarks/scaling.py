@@ -36,11 +36,11 @@ from edeline_jax.config import Config, pour
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import STATE_SPEC, TrainState, state_shapes
+from edeline_jax.learning.state import TrainState, state_shapes
 from edeline_jax.learning.updates import apply_gradients
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
+from edeline_jax.replay.buffer import Replay, init_replay
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
+from edeline_jax.runtime.devices import AXIS, lift, make_mesh
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
 DTYPE = flags.DEFINE_string("dtype", "float32", "Compute dtype.")
@@ -53,7 +53,7 @@ JSON = flags.DEFINE_string("json", "", "File for the figures.")
 
 NETWORKS = "world_model", "actor_critic"
 NUM_ACTIONS = 4
-REPLAY_STEPS = 256  # per device, for timed updates
+REPLAY_STEPS = 256  # for timed updates
 REDUCTIONS = 20  # in one timed call
 COUNT_BYTES = 64  # smaller collectives sum counts, not gradients
 
@@ -197,10 +197,8 @@ def sent_rows(num_devices: int, batch: int) -> list[Row]:
 def timed_rows(num_devices: int, batch: int) -> list[Row]:
     """Seconds of an update of each program, and of its collectives alone."""
     mesh = mesh_of(num_devices)
-    work = prepare(config_of(batch), REPLAY_STEPS)
-    state = jax.device_put(work.state, shardings(mesh, STATE_SPEC, work.state))
-    replay = jax.tree.map(lambda x: jnp.concatenate([x] * num_devices), work.replay)  # every device has the same steps
-    replay = jax.device_put(replay, shardings(mesh, REPLAY_SPEC, replay))
+    work = prepare(config_of(batch), REPLAY_STEPS, mesh)
+    state, replay = work.state, work.replay
     rows = []
     for name, program in build_programs(work.agent, work.config, mesh).items():
         compiled = program.lower(state, replay).compile()

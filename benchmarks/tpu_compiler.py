@@ -2,7 +2,7 @@
 
     EDELINE_EXTRAS=test,tpu bash launch/environment.sh
     JAX_PLATFORMS=cpu python -m benchmarks.tpu_compiler [--config=...] [--topology=v5e:2x4] [--devices=1]
-        [--batch=32] [--programs=denoiser,world_model,actor_critic]    (several devices: --config.env.num_envs=DEVICES)
+        [--batch=32] [--programs=denoiser,world_model,actor_critic]    (--config.env.num_envs=DEVICES splits the replay)
 
 libtpu compiles for a described slice on any Linux machine. Prints its memory plan per device, XLA's FLOPs, the
 collectives, and the cycles that the compiler estimates for one update and for one call of the denoiser, with inner
@@ -27,7 +27,7 @@ from edeline_jax.config import Config, pour
 from edeline_jax.learning.programs import build_programs
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import state_shapes
-from edeline_jax.replay.buffer import init_replay
+from edeline_jax.replay.buffer import init_replay, num_shares
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.devices import AXIS, make_mesh
 
@@ -63,10 +63,10 @@ def compiled(name: str, agent: Agent, config: Config, mesh: Mesh) -> jax.stages.
     if name == "denoiser":
         return compiled_denoiser(agent, config, mesh)
     state = state_shapes(make_setup(agent, config))
-    num_envs = max(config.env.num_envs, mesh.size)
+    num_envs = config.env.num_envs
     size = 3 * config.env.size**2
     steps = config.collection.num_steps_total // num_envs
-    replay = jax.eval_shape(lambda: init_replay(num_envs, steps, size, mesh.size))
+    replay = jax.eval_shape(lambda: init_replay(num_envs, steps, size, num_shares(num_envs, mesh)))
     return build_programs(agent, config, mesh)[name].lower(state, replay).compile()
 
 

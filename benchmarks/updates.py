@@ -3,19 +3,19 @@
     python -m benchmarks.updates [--config=configs/atari.py:breakout] [--batch=4] [--dtypes=float32,bfloat16]
         [--repeats=5] [--json=FILE]
 
-Each program is compiled as in a run and warmed up. A repeat is a dispatch of about a second (at least one update),
-which ends when its metrics are on the host. Prints medians. FLOPs are XLA's (`benchmarks.flops`).
+Each program is compiled as in a run, for all devices, and warmed up. A repeat is a dispatch of about a second (at least
+one update), which ends when its metrics are on the host. Prints medians. FLOPs are XLA's (`benchmarks.flops`); the rate
+of matrix products is that of one device times their number.
 """
 
-import json
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from absl import flags
+from jax.sharding import PartitionSpec as P
 from ml_collections import config_flags
 
 from benchmarks.flops import update_flops
@@ -24,12 +24,18 @@ from benchmarks.workload import Workload, prepare, resized
 from edeline_jax.config import Config, pour
 from edeline_jax.learning.programs import UpdateProgram, build_programs
 from edeline_jax.learning.state import TrainState
+from edeline_jax.nn.params import Params
+from edeline_jax.replay.buffer import Replay, replay_spec
 from edeline_jax.replay.sampling import sample_starts
+from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.devices import make_mesh
+from edeline_jax.runtime.devices import AXIS, lift, shardings
+from edeline_jax.runtime.files import to_path, write_json
+from edeline_jax.runtime.memory import peak_memory
 from edeline_jax.training.narration import seconds_left
 from edeline_jax.workdir.progress import Progress
 from edeline_jax.world_model import imagination
+from edeline_jax.world_model.imagination import ImaginationState
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to time.")
 BATCH = flags.DEFINE_integer("batch", 0, "Segments, and imagined environments; 0: the config's.", lower_bound=0)
@@ -41,48 +47,46 @@ REPLAY_STEPS = 512
 
 
 def main(argv: Sequence[str]) -> None:
-    """Prints a table with a column per dtype, and writes the figures as JSON if asked to."""
+    """Prints a line per figure, and writes them as JSON if asked to, each as soon as it is known."""
     del argv
-    results = {dtype: measure(resized(pour(CONFIG.value), BATCH.value, dtype)) for dtype in DTYPES.value}
-    device = f"{jax.devices()[0].device_kind}, JAX {jax.__version__}"
-    print(f"| {device} | {' | '.join(results)} |\n|---|{'---|' * len(results)}")
-    for name in results[DTYPES.value[0]]:
-        print(f"| {name} | {' | '.join(f'{figures[name]:,.4g}' for figures in results.values())} |")
-    if JSON.value:
-        Path(JSON.value).write_text(json.dumps({"device": device, **results}, indent=1) + "\n")
+    device = f"{jax.device_count()} x {jax.devices()[0].device_kind}, JAX {jax.__version__}"
+    print(f"| {device} | figure | |\n|---|---|---|")
+    results: dict[str, Any] = {"device": device}
+    for dtype in DTYPES.value:
+        results[dtype] = {}
+        for name, figure in measure(resized(pour(CONFIG.value), BATCH.value, dtype)):
+            print(f"| {dtype} | {name} | {figure:,.4g} |", flush=True)
+            results[dtype][name] = figure
+            if JSON.value:
+                write_json(to_path(JSON.value), results)
 
 
-def measure(config: Config) -> dict[str, float]:
-    """All figures of one config, by name with unit."""
+def measure(config: Config) -> Iterator[tuple[str, float]]:
+    """The figures of one config, by name with unit, one after the other."""
     work = prepare(config, REPLAY_STEPS)
-    rate = matmul_rate(config.agent.compute_dtype, REPEATS.value)
+    batch = config.actor_critic.training.batch_size
+    yield "batch", config.world_model.training.batch_size
+    yield "environment frames/s", work.env_frames_per_second
+    rate = matmul_rate(config.agent.compute_dtype, REPEATS.value) * work.mesh.size
+    yield "matrix products, TFLOP/s", rate / 1e12
     flops = update_flops(work.agent, config)
     step = imagined_step(work)
-    batch = config.actor_critic.training.batch_size
-    figures = {
-        "batch": config.world_model.training.batch_size,
-        "matrix products, TFLOP/s": rate / 1e12,
-        "environment frames/s": work.env_frames_per_second,
-        "imagined step, ms": step * 1e3,
-        "imagined frames/s": batch / step,
-        "imagined step, GFLOP": flops["imagined_step"] / 1e9,
-        "imagined step, share of the matmul rate": flops["imagined_step"] / step / rate,
-    }
-    state = work.state
-    paces = {}
-    for name, program in build_programs(work.agent, config, make_mesh()).items():
+    yield "imagined step, ms", step * 1e3
+    yield "imagined frames/s", batch / step
+    yield "imagined step, GFLOP", flops["imagined_step"] / 1e9
+    yield "imagined step, share of the matmul rate", flops["imagined_step"] / step / rate
+    state, paces = work.state, {}
+    for name, program in build_programs(work.agent, config, work.mesh).items():
+        program.compile(state, work.replay)
+        yield f"{name} update, compilation, s", program.compile_seconds
+        yield f"{name} update, temporaries, GB", program.temporary_bytes / 1e9
         state, paces[name] = timed_updates(program, state, work)
-        figures |= {
-            f"{name} update, ms": paces[name] * 1e3,
-            f"{name} update, GFLOP": flops[name] / 1e9,
-            f"{name} update, share of the matmul rate": flops[name] / paces[name] / rate,
-            f"{name} update, compilation, s": program.compile_seconds,
-            f"{name} update, temporaries, GB": program.temporary_bytes / 1e9,
-        }
-    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    return (
-        figures | {"whole run at these rates, h": run_hours(config, paces)} | ({"peak, GB": peak / 1e9} if peak else {})
-    )
+        yield f"{name} update, ms", paces[name] * 1e3
+        yield f"{name} update, GFLOP", flops[name] / 1e9
+        yield f"{name} update, share of the matmul rate", flops[name] / paces[name] / rate
+    yield "whole run at these rates, h", run_hours(config, paces)
+    if peak := peak_memory().get("device_peak_bytes"):
+        yield "peak, GB", peak / 1e9
 
 
 def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> tuple[TrainState, float]:
@@ -101,24 +105,25 @@ def timed_updates(program: UpdateProgram, state: TrainState, work: Workload) -> 
 
 def imagined_step(work: Workload) -> float:
     """Median seconds of one step of all imagined environments, none of which restarts."""
-    config = work.config
-    model = work.agent.world_model
-    batch = config.actor_critic.training.batch_size
-    shape = config.frame_shape
-    weights = config.actor_critic.training.sample_weights
-    draw = jax.jit(lambda key: sample_starts(work.replay, key, shape, batch, config.context, weights))
-    start = draw(jax.random.key(0))
+    c, model, shape, mesh = work.config, work.agent.world_model, work.config.frame_shape, work.mesh
+    batch, weights = c.actor_critic.training.batch_size, c.actor_critic.training.sample_weights
+    own = batch // mesh.size
 
-    def step(params: dict, state: Any, key: jax.Array) -> Any:
-        draws = imagination.draw_step(key, shape, batch, config.world_model_env)
+    def begin(replay: Replay, key: jax.Array) -> Segment:
+        return sample_starts(replay, jax.random.fold_in(key, jax.lax.axis_index(AXIS)), shape, own, c.context, weights)
+
+    def step(params: Params, state: ImaginationState, start: Segment, key: jax.Array) -> ImaginationState:
+        draws = imagination.draw_step(key, shape, own, c.world_model_env)
         draws = draws._replace(end=draws.end.at[:, 1].set(-1e9))
-        return imagination.step(params, model, state, start.actions[:, -1], draws, start, config.world_model_env)[0]
+        return imagination.step(params, model, state, start.actions[:, -1], draws, start, c.world_model_env)[0]
 
-    params = work.state.world_model.params
     key = jax.random.key(0)
-    step = jax.jit(step)
-    state = imagination.ImaginationState(start.frames, model.init_cache(batch), jnp.zeros(batch, jnp.int32))
-    return median_seconds(lambda: step(params, state, key), REPEATS.value)
+    specs = replay_spec(len(work.replay.actions), mesh), P()
+    start = lift(begin, mesh, specs, P(AXIS), donate=())(work.replay, key)
+    step = lift(step, mesh, (P(), P(AXIS), P(AXIS), P()), P(AXIS), donate=())
+    state = ImaginationState(start.frames, model.init_cache(batch), jnp.zeros(batch, jnp.int32))
+    state = jax.device_put(state, shardings(mesh, P(AXIS), state))
+    return median_seconds(lambda: step(work.state.world_model.params, state, start, key), REPEATS.value)
 
 
 def run_hours(config: Config, seconds_per_update: dict[str, float]) -> float:

@@ -6,21 +6,24 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from edeline_jax.agent.networks import Agent, build_agent
-from edeline_jax.config import Config
+from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.envs import VectorEnv, count_actions, make_env
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import TrainState, init_state
-from edeline_jax.replay.buffer import Replay, replay_of
+from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
+from edeline_jax.replay.buffer import Replay, num_shares, replay_of, replay_spec
 from edeline_jax.replay.chunk import Chunk
+from edeline_jax.runtime.devices import make_mesh, shardings
 
 
 class Workload(NamedTuple):
-    """A fresh agent and real experience, on one device."""
+    """A fresh agent and real experience, on the devices of a mesh."""
 
     config: Config
     agent: Agent
+    mesh: Mesh
     state: TrainState
     replay: Replay
     env_frames_per_second: float
@@ -36,15 +39,25 @@ def resized(config: Config, batch: int, dtype: str) -> Config:
     return config
 
 
-def prepare(config: Config, num_steps: int) -> Workload:
-    """A fresh agent, and a replay that holds `num_steps` steps of random play."""
+def prepare(config: Config, num_steps: int, mesh: Mesh | None = None) -> Workload:
+    """A fresh agent, and a replay that holds `num_steps` steps of random play; on all devices unless there is a mesh.
+
+    Raises:
+      ConfigError: the devices do not divide the batches.
+    """
+    mesh = mesh or make_mesh()
+    config = pour(to_dict(config), mesh.size)
     agent = build_agent(config, count_actions(config.env))
-    state = init_state(make_setup(agent, config), jax.random.key(config.seed))
+    setup = make_setup(agent, config)
+    state = init_state(setup, jax.random.key(config.seed), shardings(mesh, STATE_SPEC, state_shapes(setup)))
     env = make_env(config.env, config.env.num_envs, config.seed, config.env.done_on_life_loss)
     begin = time.perf_counter()
     chunk = random_play(env, num_steps // config.env.num_envs)
     rate = num_steps / (time.perf_counter() - begin)
-    return Workload(config, agent, state, replay_of(chunk), rate)
+    n = config.env.num_envs
+    replay = replay_of(chunk, num_devices=num_shares(n, mesh))
+    replay = jax.device_put(replay, shardings(mesh, replay_spec(n, mesh), replay))
+    return Workload(config, agent, mesh, state, replay, rate)
 
 
 def random_play(env: VectorEnv, num_steps: int) -> Chunk:

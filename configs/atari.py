@@ -41,7 +41,7 @@ def get_config(spec: str = "breakout") -> ConfigDict:
 def environment(game: str) -> dict:
     return dict(
         id=game,  # what is played, see --list; "none" (a static dataset without a game to test in)
-        num_envs=1,  # environments stepped together while collecting; a multiple of the number of devices
+        num_envs=1,  # environments stepped together while collecting; a multiple of the number of processes
         size=64,  # side of a frame, pixels
         frame_skip=4,  # emulator frames per step (Atari, ViZDoom); the last two are max-pooled (Atari)
         noop_max=30,  # no-op steps at reset, uniform in 1..noop_max (Atari)
@@ -117,6 +117,7 @@ def checkpointing() -> dict:
 def agent() -> dict:
     return dict(
         compute_dtype="float32",  # or bfloat16: parameters, norms, softmax, scan and sigma arithmetic stay float32
+        matmul_precision="default",  # of float32 products: JAX's own (GPU: TF32, TPU: bfloat16), or highest: all bits
         denoiser=dict(  # the next-frame predictor, a diffusion model
             sigma_data=0.5,  # standard deviation of the frames, in [-1, 1] units
             sigma_offset_noise=0.3,  # standard deviation of the noise shared by all pixels of a channel

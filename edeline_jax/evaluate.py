@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.evaluation.exam import evaluate
     from edeline_jax.evaluation.probing import probe
     from edeline_jax.evaluation.rounds import Plan
-    from edeline_jax.runtime import devices
+    from edeline_jax.runtime import devices, memory
     from edeline_jax.runtime.interruption import Interrupted, Interruption
     from edeline_jax.workdir.folder import RunFolder
 
@@ -67,7 +67,8 @@ def main(argv: Sequence[str]) -> None:
 
     try:
         examine = probe if PROBE.value else evaluate
-        examine(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
+        with memory.explained("lower --num_envs"):
+            examine(source, config, plan, JSON.value, OUTPUT.value, between, command_line.say)
         refresh_page(source)
     except Interrupted:
         left = "nothing was kept" if PROBE.value else "the same command goes on with the games that are left"

@@ -25,6 +25,9 @@ DISTRIBUTED = flags.DEFINE_enum("distributed", "auto", ("auto", "on", "off"), "J
 CPU_DEVICES = flags.DEFINE_integer(
     "cpu_devices", None, "CPU devices to spread the run over. Default: one per core, if batches allow.", lower_bound=1
 )
+DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic", False, "On a GPU: the same bits in every run, by slower programs (docs/running.md)."
+)
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
 
 
@@ -76,14 +79,18 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.training import job
     from edeline_jax.workdir.opening import run_facts
 
+    if DETERMINISTIC.value:
+        devices.compute_alike()
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()
     interruption.listen()
     devices.spread_over_cores(pour(CONFIG.value).divisible, CPU_DEVICES.value)
     devices.require()
-    config = pour(CONFIG.value, jax.device_count())
-    cluster.refuse_disagreement(run_facts(config))
+    config = pour(CONFIG.value, jax.device_count(), jax.process_count())
+    cluster.refuse_disagreement({**run_facts(config), "--deterministic": DETERMINISTIC.value})
     say = command_line.say if cluster.is_main() else lambda line: None
+    if DETERMINISTIC.value and (kind := jax.default_backend()) != "gpu":
+        say(f"--deterministic changes nothing: on a {kind} equal programs give equal bits without it")
     job.train(config, WORKDIR.value, ALLOW.value, interruption, say, PROFILE.value)
 
 

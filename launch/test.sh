@@ -15,6 +15,6 @@ run export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$cache/edelin
 
 run ruff check .
 run ruff format --check .
-run shellcheck launch/*
+run shellcheck launch/* benchmarks/*.sh
 # Tests of a file share compiled programs, so they run in one process; xdist's reordering would run the longest last.
 run python -m pytest -n "${EDELINE_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder "$@"

@@ -1,14 +1,17 @@
 """Eight virtual CPU devices, so that the tests of several devices need no accelerator; no silent broadcasts."""
 
+import contextlib
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import pytest
 
 from tests.emitters import SIMPLE
+from tests.golden_data import PRECISION
 from tests.in_process import train_here
 
 jax.config.update("jax_num_cpu_devices", 8)
@@ -23,6 +26,14 @@ def _compilation(request: pytest.FixtureRequest) -> None:
     """Programs are compiled in a hurry, except in modules marked as optimized: those test numbers of the real ones."""
     in_a_hurry = request.node.get_closest_marker("optimized") is None
     jax.config.update("jax_disable_most_optimizations", in_a_hurry)
+
+
+@pytest.fixture(autouse=True)
+def _precision(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Modules that are held against recorded numbers compute at full precision, also the layers of no network."""
+    golden = "golden" in request.module.__name__
+    with jax.default_matmul_precision(PRECISION) if golden else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

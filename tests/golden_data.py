@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from pathlib import Path
 
 import jax
@@ -12,6 +13,8 @@ from edeline_jax.agent.reference import from_torch
 from edeline_jax.config import Config, pour
 
 FOLDER = Path(__file__).parent / "golden"
+# On a GPU "default" would be TF32; JAX_DEFAULT_MATMUL_PRECISION lets a person see how far that is off.
+PRECISION = os.environ.get("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 
 
 @functools.cache
@@ -42,6 +45,7 @@ def config() -> Config:
         d_conv=small["mamba_d_conv"],
     )
     values.agent.actor_critic.update(channels=small["ac_channels"], lstm_dim=small["lstm_dim"])
+    values.agent.matmul_precision = "highest" if PRECISION == "highest" else "default"
     values.world_model.loss.horizon = 7
     values.world_model_env.horizon = 6
     values.actor_critic.loss.backup_every = 6

@@ -205,6 +205,22 @@ def test_a_batch_that_does_not_divide_is_refused_with_values_that_would(tmp_path
     assert result.returncode == 1 and "6 must be a multiple of the 4 devices: 4 or 8 would do" in result.stderr
 
 
+def test_environments_that_their_devices_do_not_divide(tmp_path: Path) -> None:
+    """One in each process of two devices: every device has both of them."""
+    results = outputs(
+        start_processes(tmp_path, 2, 2, "--config.env.num_envs=2", "--config.training.num_final_epochs=0")
+    )
+    assert [status for status, _, _ in results] == [0, 0], results
+    assert summary(tmp_path)["progress"]["env_steps"] == 160
+    frames = np.concatenate([chunk.frames for _, chunk in Journal(tmp_path / "replay", 2, (20, 20, 3)).read(80)], 1)
+    assert frames.shape[:2] == (2, 80) and not np.array_equal(*frames)
+
+
+def test_fewer_environments_than_processes_are_refused(tmp_path: Path) -> None:
+    for status, _, errors in outputs(start_processes(tmp_path, 2, 1, "--config.env.num_envs=1"), timeout=120):
+        assert status == 1 and "config.env.num_envs: 1 must be a multiple of the 2 processes" in errors, errors
+
+
 def test_alone_where_a_cluster_is_insisted_on(tmp_path: Path) -> None:
     result = train(tmp_path, "--distributed=on")
     assert result.returncode == 1 and "--distributed=on: no cluster was recognised" in result.stderr

@@ -67,7 +67,7 @@ def test_no_limit_goes_through_strict_json_and_flags(tmp_path: Path) -> None:
             30,
             "config.world_model.training.batch_size: 30 must be a multiple of the 4 devices",
         ),
-        ("env.num_envs", 6, "config.env.num_envs: 6 must be a multiple of the 4 devices"),
+        ("env.num_envs", 3, "config.env.num_envs: 3 must be a multiple of the 2 processes"),
         ("agent.compute_dtype", "float16", "must be one of float32, bfloat16"),
         ("wandb.mode", "on", "must be one of disabled, offline, online"),
         ("collection.first_epoch.min", 20_000, "config.collection.first_epoch.min"),
@@ -108,7 +108,7 @@ def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> 
     four_envs = with_value(get_config("breakout").to_dict(), "env.num_envs", 4)
     values = with_value(four_envs, key, value)
     with pytest.raises(ConfigError, match=names) as error:
-        pour(values, num_devices=4)
+        pour(values, num_devices=4, num_processes=2)
     assert "\n" not in str(error.value)
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edeline_jax.evaluation.tester import GameTester
 from edeline_jax.learning import programs
 from edeline_jax.learning.not_finite import NotFiniteError
 from edeline_jax.learning.programs import UpdateProgram
+from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.workdir import wandb_log
 from edeline_jax.workdir.checkpoints import Checkpoints
@@ -31,6 +33,10 @@ from tests.runs import assert_one_line_error, rows, summary, train
 from tests.tiny_config import get_config
 
 MORE = "training.num_final_epochs"
+
+
+class Crash(Exception):
+    pass
 
 
 def numbers(workdir: Path) -> list[int]:
@@ -187,6 +193,27 @@ def test_a_program_that_does_not_compile_costs_nothing(tmp_path: Path, monkeypat
     assert not (tmp_path / "metrics.jsonl").exists() and not (tmp_path / "replay").exists()
 
 
+def test_both_programs_compile_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_, both = UpdateProgram.compile, threading.Barrier(2)
+
+    def meet(program: UpdateProgram, *args: object) -> str:
+        both.wait(timeout=60)
+        return compile_(program, *args)
+
+    said: list[str] = []
+
+    def crash(line: str) -> None:
+        said.append(line)
+        if line.startswith("actor_critic: compiled"):
+            raise Crash
+
+    monkeypatch.setattr(UpdateProgram, "compile", meet)
+    with pytest.raises(Crash):
+        train_here(tmp_path, at_line=crash)
+    assert said[-3] == "compiling the world_model and the actor_critic update ..."
+    assert said[-2].startswith("world_model: compiled in ")
+
+
 @pytest.mark.ci
 def test_a_test_that_fails_does_not_cost_its_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
@@ -200,10 +227,6 @@ def test_a_test_that_fails_does_not_cost_its_epoch(tmp_path: Path, monkeypatch: 
     assert "resumed in epoch 1, 80 steps, updates (3, 3)" in output
     assert [row["epoch"] for row in rows(tmp_path) if "test/return_mean" in row] == [1, 2, 3, 4, 4]
     assert summary(tmp_path)["world_model_updates"] == 9
-
-
-class Crash(Exception):
-    pass
 
 
 @pytest.mark.ci
@@ -274,17 +297,41 @@ def test_epochs_longer_than_the_run_take_no_more_memory_than_it(tmp_path: Path) 
     assert summary(tmp_path)["progress"]["env_steps"] == 160
 
 
-def test_a_device_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object) -> None:
-        raise jax.errors.JaxRuntimeError(
-            "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nlong text"
-        )
+NO_ROOM = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nlong text"
 
-    monkeypatch.setattr(UpdateProgram, "compile", full)
+
+@pytest.mark.parametrize("where", ["compile", "run"])
+def test_a_device_without_room_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def full(*args: object) -> None:
+        raise jax.errors.JaxRuntimeError(NO_ROOM)
+
+    monkeypatch.setattr(UpdateProgram, where, full)
     with pytest.raises(
         UserError, match=r"out of memory \(RESOURCE_EXHAUSTED.* 9 bytes\.\); what was saved.*batch_size"
-    ):
+    ) as error:
         train_here(tmp_path)
+    assert "\n" not in str(error.value) and "XLA_PYTHON" not in str(error.value)  # which a CPU does not read
+
+
+def test_a_process_without_room_does_not_say_that_it_lost_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def full(*args: object) -> None:
+        monkeypatch.setattr(jax, "process_count", lambda: 2)  # from here on: the run has begun
+        raise jax.errors.JaxRuntimeError(NO_ROOM)
+
+    def give_up(reason: str) -> None:
+        monkeypatch.setattr(jax, "process_count", lambda: 1)
+        said.append(reason)
+
+    monkeypatch.setattr(UpdateProgram, "run", full)
+    monkeypatch.setattr(command_line, "give_up", give_up)
+    with pytest.raises(UserError, match="out of memory"):
+        train_here(tmp_path)
+    (line,) = said
+    assert line.startswith("out of memory (RESOURCE_EXHAUSTED") and "batch_size" in line and "lost" not in line
 
 
 @pytest.mark.ci

@@ -9,7 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, append, init_replay
+from edeline_jax.replay.buffer import COPIES_SPEC, Replay, append, init_replay, num_shares, replay_spec
 from edeline_jax.replay.chunk import Chunk, filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.host import allocate, is_on_host, write
@@ -22,18 +22,24 @@ _append = jax.jit(append, donate_argnums=0)
 class ReplayKeeper:
     """Appends steps to the replay and the journal; keeps the episode table.
 
-    Every process gets the steps of all processes, and keeps those of its own environments.
+    Every process gets the steps of all processes, and keeps those of its own environments, or all steps where the
+    environments do not divide over the devices.
     """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal, capacity: int):
         """`capacity`: see `steps_per_env`."""
         self._journal = journal
-        self._sharding = NamedSharding(mesh, REPLAY_SPEC)
-        num_streams = cluster.share(config.env.num_envs)
-        self._own = slice(jax.process_index() * num_streams, (jax.process_index() + 1) * num_streams)
+        spec = replay_spec(config.env.num_envs, mesh)
+        self._sharding = NamedSharding(mesh, spec)
+        if spec == COPIES_SPEC:
+            num_streams, devices, first = config.env.num_envs, 1, 0
+        else:
+            num_streams, devices = cluster.share(config.env.num_envs), len(mesh.local_devices)
+            first = jax.process_index() * num_streams
+        self._own = slice(first, first + num_streams)
         steps = min(config.collection.steps_per_epoch, config.collection.num_steps_total)
         self._part = -(-steps // config.env.num_envs)  # fixed, so one program appends all
-        self._table = EpisodeTable(num_streams, capacity, len(mesh.local_devices))
+        self._table = EpisodeTable(num_streams, capacity, devices)
         self._reward_signs = np.zeros(SIGNS, int)  # of steps with reward < 0, = 0, > 0
 
     @property
@@ -93,11 +99,11 @@ def steps_per_env(config: Config, stored: int = 0) -> int:
 def empty_replay(config: Config, mesh: Mesh, capacity: int, folder: str | None = None) -> Replay:
     """A replay for the run, all zeros, with `capacity` steps in each stream.
 
-    It is sharded over the mesh or, with `replay.placement` = host, that of this process; see `allocate` for `folder`.
+    It is on the mesh or, with `replay.placement` = host, that of this process; see `allocate` for `folder`.
     """
-    frame_size = math.prod(config.frame_shape)
+    frame_size, n = math.prod(config.frame_shape), config.env.num_envs
     if config.replay.placement == "host":
-        sizes = cluster.share(config.env.num_envs), capacity, frame_size, len(mesh.local_devices)
+        sizes = cluster.share(n), capacity, frame_size, len(mesh.local_devices)
         return allocate(jax.eval_shape(lambda: init_replay(*sizes)), folder)
-    init = functools.partial(init_replay, config.env.num_envs, capacity, frame_size, mesh.size)
-    return jax.jit(init, out_shardings=NamedSharding(mesh, REPLAY_SPEC))()
+    init = functools.partial(init_replay, n, capacity, frame_size, num_shares(n, mesh))
+    return jax.jit(init, out_shardings=NamedSharding(mesh, replay_spec(n, mesh)))()

@@ -1,22 +1,18 @@
 """The actor-critic network: image encoder, LSTM, two linear heads."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.layers import Linear
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
+from edeline_jax.nn.network import Network
 from edeline_jax.nn.params import Params
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(Network):
     """`(frames, state) -> (logits, value, state)`."""
-
-    config: AgentConfig
-    num_actions: int
 
     def setup(self) -> None:
         c = self.config.actor_critic

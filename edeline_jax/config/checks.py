@@ -7,8 +7,8 @@ from edeline_jax.envs import check_env
 from edeline_jax.runtime.errors import ConfigError, shorten
 
 
-def check(config: Config, num_devices: int) -> None:
-    """Raises ConfigError, naming the key and what to change, if keys contradict each other or the devices."""
+def check(config: Config, num_devices: int, num_processes: int) -> None:
+    """Raises ConfigError, naming the key and what to change, if keys contradict each other or the machines."""
     _check_env(config)
     _check_schedule(config)
     _check_segments(config)
@@ -16,7 +16,7 @@ def check(config: Config, num_devices: int) -> None:
     _check_sample_weights(config)
     _check_networks(config)
     _check_size(config)
-    _check_devices(config, num_devices)
+    _check_devices(config, num_devices, num_processes)
 
 
 def _require(holds: bool, key: str, remedy: str) -> None:
@@ -163,7 +163,7 @@ def _check_groups(key: str, channels: Sequence[int]) -> None:
         _require(c % max(1, c // 32) == 0, key, f"{c} does not divide into its {c // 32} norm groups of about 32")
 
 
-def _check_devices(config: Config, num_devices: int) -> None:
+def _check_devices(config: Config, num_devices: int, num_processes: int) -> None:
     for group in ("world_model", "actor_critic"):
         training = getattr(config, group).training
         _require(
@@ -172,11 +172,13 @@ def _check_devices(config: Config, num_devices: int) -> None:
             f"{training.batch_size} must be a multiple of the {num_devices} devices: "
             f"{_multiples(training.batch_size, num_devices)}",
         )
+    each = config.training.model_free or config.replay.placement == "host"
+    plays, n = ("devices", num_devices) if each else ("processes", num_processes)
     _require(
-        config.env.num_envs % num_devices == 0 or not config.has_env,
+        config.env.num_envs % n == 0 or not config.has_env,
         "env.num_envs",
-        f"{config.env.num_envs} must be a multiple of the {num_devices} devices (each keeps the replay of its own "
-        f"environments): {_multiples(config.env.num_envs, num_devices)}",
+        f"{config.env.num_envs} must be a multiple of the {n} {plays}, each of which has as many: "
+        f"{_multiples(config.env.num_envs, n)}",
     )
 
 

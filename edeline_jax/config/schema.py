@@ -100,6 +100,7 @@ class AgentConfig:
     denoiser: DenoiserConfig
     recurrent_emb: RecurrentEmbConfig
     actor_critic: ActorCriticNetworkConfig
+    matmul_precision: Annotated[str, Choice(("default", "highest"))] = "default"
 
 
 @dataclass(frozen=True)
@@ -293,10 +294,12 @@ class Config:
 
     @property
     def divisible(self) -> int:
-        """The number that devices must divide: of both batches and of the environments that steps are collected in.
+        """The number that devices must divide: of both batches, and of the environments where each has its own.
 
         1 with recorded episodes, of which there may be fewer than devices.
         """
         if self.collection.path_to_static_dataset:
             return 1
-        return math.gcd(self.env.num_envs, self.world_model.training.batch_size, self.actor_critic.training.batch_size)
+        batches = (self.world_model.training.batch_size, self.actor_critic.training.batch_size)
+        each_its_own = self.training.model_free or self.replay.placement == "host"
+        return math.gcd(*batches, self.env.num_envs if each_its_own else 0)

@@ -12,7 +12,7 @@ from edeline_jax.learning.drawing import Drawer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import TrainState
 from edeline_jax.learning.updates import Source, world_model_batch, world_model_places
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.replay.buffer import Replay, replay_spec
 from edeline_jax.replay.host import is_on_host
 from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime import cluster
@@ -50,7 +50,7 @@ def _segments(key: jax.Array, source: Source, update: jax.Array, setup: Setup, m
 
         return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))
 
-    specs = (P(), REPLAY_SPEC, P())
+    specs = (P(), replay_spec(len(source.actions), mesh), P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(
         key, source, update
     )

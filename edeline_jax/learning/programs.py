@@ -24,11 +24,10 @@ from edeline_jax.learning.updates import (
     train_world_model,
     world_model_places,
 )
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
+from edeline_jax.replay.buffer import Replay, replay_spec
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS, abstract, lift
 
-SPECS = (STATE_SPEC, REPLAY_SPEC, P())  # state, replay, number of updates
 SECONDS_PER_DISPATCH = 5.0  # long enough to hide the host, short enough for a progress bar
 
 
@@ -83,8 +82,8 @@ class UpdateProgram:
     env_steps_per_update = 0
 
     def __init__(self, function: Callable, setup: Setup, mesh: Mesh):
-        self._jitted = _on_mesh(function, setup, mesh)
-        self._mesh, self._compiled = mesh, None
+        self._function, self._setup, self._mesh = function, setup, mesh
+        self._compiled: jax.stages.Compiled | None = None
         self.pace = Pace()
         self.compile_seconds = 0.0
 
@@ -94,7 +93,9 @@ class UpdateProgram:
         Only shapes are used: arrays also carry how they were made, which would change the compilation cache's key, and
         a resumed run would compile again.
         """
-        return self._jitted.lower(*abstract(self._mesh, SPECS, (state, replay, np.int32(1))))
+        specs = STATE_SPEC, replay_spec(len(replay.actions), self._mesh), P()
+        jitted = _on_mesh(self._function, self._setup, self._mesh, specs)
+        return jitted.lower(*abstract(self._mesh, specs, (state, replay, np.int32(1))))
 
     @property
     def is_compiled(self) -> bool:
@@ -167,13 +168,16 @@ class HostUpdateProgram(UpdateProgram):
 
 
 @functools.cache
-def _on_mesh(function: Callable, setup: Setup, mesh: Mesh) -> Callable:
-    """The jitted program; runs in one process that learn alike share what it was traced to and compiled to."""
+def _on_mesh(function: Callable, setup: Setup, mesh: Mesh, specs: tuple) -> Callable:
+    """The jitted program; runs in one process that learn alike share what it was traced to and compiled to.
+
+    `specs` are those of state, replay and number of updates.
+    """
 
     def per_device(state: TrainState, replay: Replay, num_updates: jax.Array) -> tuple[TrainState, Metrics]:
         return function(state, replay, num_updates, setup)
 
-    return lift(per_device, mesh, SPECS, (STATE_SPEC, P()), donate=0)
+    return lift(per_device, mesh, specs, (STATE_SPEC, P()), donate=0)
 
 
 def build_programs(agent: Agent, config: Config, mesh: Mesh) -> dict[str, UpdateProgram]:

@@ -88,13 +88,15 @@ def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setu
     own = count_targets(batch.mask, draws, setup.context)
     counts = BatchCounts(*setup.total((own.steps, own.targets)), setup.num_devices)
     model, loss = setup.agent.world_model, setup.world_model.loss
-    return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, counts, loss)
+    with model.precision():
+        return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, counts, loss)
 
 
 def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMState, setup: Setup) -> Shares:
     """This device's share of the batch's gradients and metrics; `lstm` is the state at the trajectory's start."""
     network, loss = setup.agent.actor_critic, setup.actor_critic.loss
-    means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss, setup.reward_clip)
+    with network.precision():
+        means = jax.grad(actor_critic_loss, has_aux=True)(params, network, trajectory, lstm, loss, setup.reward_clip)
     return jax.tree.map(lambda x: x / setup.num_devices, means)
 
 

@@ -3,7 +3,8 @@
 Append-only streams of steps, one per environment, and the table of the episodes in them.
 
 Letters in shapes: S streams, N steps per stream, D devices, M episodes per device at most. Under a mesh, S and D are
-split over the devices, so each device samples from the streams of its own environments.
+split over the devices, so each device samples from the streams of its own environments. Where the streams do not
+divide, every device has a copy of all of them, and D is 1.
 """
 
 from typing import NamedTuple
@@ -12,13 +13,25 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.replay.chunk import Chunk, filled_up
 from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.runtime.devices import AXIS
 
-REPLAY_SPEC = P(AXIS)
+REPLAY_SPEC = P(AXIS)  # split
+COPIES_SPEC = P()
+
+
+def replay_spec(num_streams: int, mesh: Mesh) -> P:
+    """How a replay of so many streams lies on the devices: split if they divide, else in copies."""
+    return COPIES_SPEC if num_streams % mesh.size else REPLAY_SPEC
+
+
+def num_shares(num_streams: int, mesh: Mesh) -> int:
+    """D, into how many parts the streams are split."""
+    return 1 if num_streams % mesh.size else mesh.size
 
 
 class Replay(NamedTuple):

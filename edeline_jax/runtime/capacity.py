@@ -1,5 +1,6 @@
 """Checks that a config fits into memory and onto the disk before anything is allocated."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -15,9 +16,8 @@ def check_capacity(state: Any, replay: Any, test_replay: Any, mesh: Mesh) -> Non
     """Raises ConfigError if parameters, optimizers and replays alone are too large for a device.
 
     Args:
-      state, replay: trees of global shapes; the replay is split over the devices, the state is copied to each. Of a
-        replay on the host: what is on the devices.
-      test_replay: of the test games, on one device.
+      state, replay: trees of global shapes with their shardings; of a replay on the host: what is on the devices.
+      test_replay: the same of the test games, on one device.
     """
     memory = _device_memory(mesh)
     total = 0.0
@@ -26,7 +26,7 @@ def check_capacity(state: Any, replay: Any, test_replay: Any, mesh: Mesh) -> Non
         (
             "collection.num_steps_total",
             "the replay",
-            _size(replay) / mesh.size,
+            _size(replay),
             ", or keep it on the host: config.replay.placement=host",
         ),
         ("evaluation.num_steps_replay", "the replay of the test games", _size(test_replay), ""),
@@ -35,7 +35,7 @@ def check_capacity(state: Any, replay: Any, test_replay: Any, mesh: Mesh) -> Non
         if total > memory:
             raise ConfigError(
                 f"config.{key}: {what} would take {size / 1e9:,.1f} GB of a device of {memory / 1e9:,.1f} GB, of "
-                f"which {(total - size) / 1e9:,.1f} are taken; make them smaller{remedy}"
+                f"which {(total - size) / 1e9:,.1f} are taken; make them smaller{remedy}{_fewer(mesh)}"
             )
 
 
@@ -57,5 +57,15 @@ def _device_memory(mesh: Mesh) -> float:
     return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / len(mesh.local_devices)
 
 
+def _fewer(mesh: Mesh) -> str:
+    """Devices of a CPU divide its memory, and some things are on each of them."""
+    return ", or begin with --cpu_devices=1" if mesh.local_devices[0].platform == "cpu" and mesh.size > 1 else ""
+
+
 def _size(tree: Any) -> float:
-    return float(sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)))
+    """Bytes on each device."""
+
+    def of_one(x: Any) -> int:
+        return math.prod(x.shape if x.sharding is None else x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+
+    return float(sum(map(of_one, jax.tree.leaves(tree))))

@@ -14,20 +14,23 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
+from edeline_jax.runtime import command_line, slurm
 from edeline_jax.runtime.errors import UserError, one_line, shorten
+from edeline_jax.runtime.roll_call import call_roll
 
 SECONDS_TO_MEET = 300  # time for all processes to connect
 SECONDS_WITHOUT_HEARTBEAT = 30  # after which a process counts as dead and the others end
 TEXT_BYTES = 4096
 ROWS = 64
-VARIABLES = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}  # with JAX_COORDINATOR_ADDRESS
+COORDINATOR = "JAX_COORDINATOR_ADDRESS"
+VARIABLES = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
 
 
 def join(mode: str) -> None:
     """Connects to the other processes of a run; must come before any other use of JAX.
 
-    JAX recognises SLURM, TPU slices, GKE and MPI by itself. Anywhere else, set `JAX_COORDINATOR_ADDRESS`,
-    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`.
+    SLURM is recognised, and by JAX TPU slices, GKE and MPI. Anywhere else, set `JAX_COORDINATOR_ADDRESS`,
+    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. A single process of SLURM has nobody to join, and keeps all its devices.
 
     Args:
       mode: `auto` joins if there is a cluster, `on` requires one, `off` runs a single process.
@@ -37,21 +40,41 @@ def join(mode: str) -> None:
     """
     if mode == "off":
         return
+    step = slurm.step()
+    if step is not None and step.num_processes == 1 and COORDINATOR not in os.environ:
+        return
     try:
-        known = {name: int(os.environ[variable]) for name, variable in VARIABLES.items() if variable in os.environ}
+        arguments = _arguments(step)
+        if {"coordinator_address", *VARIABLES} <= set(arguments):
+            place = (arguments[name] for name in ("coordinator_address", "process_id", "num_processes"))
+            call_roll(*place, SECONDS_TO_MEET, command_line.warn)
         jax.distributed.initialize(
-            **known,
+            **arguments,
             initialization_timeout=SECONDS_TO_MEET,
             heartbeat_timeout_seconds=SECONDS_WITHOUT_HEARTBEAT,
         )
+    except UserError as error:
+        raise UserError(f"--distributed={mode}: {error}; --distributed=off is a run of one process") from error
     except ValueError as error:  # JAX found no cluster
-        if mode == "on" or "JAX_COORDINATOR_ADDRESS" in os.environ:
+        if mode == "on" or COORDINATOR in os.environ:
             raise UserError(
                 f"--distributed={mode}: no cluster was recognised ({one_line(error)}); set JAX_COORDINATOR_ADDRESS="
                 "HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or --distributed=off"
             ) from error
     except RuntimeError as error:
         raise UserError(f"--distributed={mode}: the processes did not find each other ({one_line(error)})") from error
+
+
+def _arguments(step: slurm.Step | None) -> dict[str, Any]:
+    """What this process knows of `jax.distributed.initialize`'s arguments; the variables come before SLURM.
+
+    JAX gives every process of SLURM one device. One that is alone on its node shall have all of them.
+    """
+    arguments = {} if step is None else step._asdict()
+    if arguments.pop("alone", False):
+        arguments["cluster_detection_method"] = "deactivate"
+    arguments |= {name: int(os.environ[variable]) for name, variable in VARIABLES.items() if variable in os.environ}
+    return arguments | ({"coordinator_address": os.environ[COORDINATOR]} if COORDINATOR in os.environ else {})
 
 
 def is_main() -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from edeline_jax.runtime.errors import UserError
+from edeline_jax.runtime.errors import UserError, one_line
+from edeline_jax.runtime.memory import SHARE, is_full
 
 AXIS = "data"
 
@@ -31,12 +32,23 @@ def spread_over_cores(divisible: int, wanted: int | None) -> None:
     jax.config.update("jax_num_cpu_devices", wanted or max(n for n in range(1, cores + 1) if divisible % n == 0))
 
 
+def compute_alike() -> None:
+    """Lets XLA make programs for GPUs that give the same bits every time. Must come before any other use of JAX."""
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+
+
 def require() -> None:
-    """Raises UserError if JAX finds no device, or none of the kind that JAX_PLATFORMS names."""
+    """Raises UserError if JAX cannot start its devices, or finds none of the kind that JAX_PLATFORMS names."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # jax 0.10 asserts where it skipped a missing GPU
-        wanted = os.environ.get("JAX_PLATFORMS", "")
+        wanted = os.environ.get("JAX_PLATFORMS")
+        if is_full(error):
+            raise UserError(f"no memory is left on the device ({one_line(error)}). {SHARE}") from error
+        if not wanted:
+            raise UserError(
+                f"JAX cannot start its devices ({one_line(error)}); with JAX_PLATFORMS=cpu it does without them"
+            ) from error
         raise UserError(
             f"JAX_PLATFORMS={wanted}: JAX finds no such device. Install what it needs (EDELINE_EXTRAS=test,cuda12 bash "
             "launch/environment.sh, and a driver), or unset JAX_PLATFORMS"

@@ -6,7 +6,7 @@ import jax
 
 from edeline_jax.config import Config
 from edeline_jax.envs.game import GameError
-from edeline_jax.runtime import cluster, command_line
+from edeline_jax.runtime import cluster, command_line, memory
 from edeline_jax.runtime.errors import UserError, one_line
 from edeline_jax.runtime.files import in_bucket
 from edeline_jax.runtime.interruption import Interrupted, Interruption
@@ -50,15 +50,12 @@ def train(
         if is_finished(opened.path, config):
             say(f"{opened.path} holds a finished run: nothing to do")
         else:
-            run = Run(config, opened, interruption, say, profiles)
+            with memory.explained(LESS_MEMORY):
+                run = Run(config, opened, interruption, say, profiles)
             opened.keep_config()
             if cluster.is_main():
                 record_start(opened.folder, run.mesh.devices.ravel(), run.progress.env_steps)
             _carry_on(run)
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise UserError(f"out of memory ({one_line(error)}); {LESS_MEMORY}") from error
-        raise
     except GameError as error:
         raise UserError(f"{error}; what was saved is intact") from error
     finally:
@@ -69,9 +66,10 @@ def _carry_on(run: Run) -> None:
     """Does what is left of the run."""
     workdir = run.folder.path
     try:
-        run.introduce()
-        run.train()
-        finish(run)
+        with memory.explained(LESS_MEMORY):
+            run.introduce()
+            run.train()
+            finish(run)
     except Interrupted:
         run.save()
         run.say(f"interrupted in epoch {run.progress.epoch}; the same command with --workdir={workdir} goes on")

@@ -33,9 +33,12 @@ def sizes(params: Params, replay: Replay, held_out: Dataset | None) -> Iterator[
     """The sizes of networks and replay, and the episodes that are kept for tests."""
     sizes = {name: f"{count_params(tree):,}" for name, tree in params.items()}
     replay_bytes = sum(x.nbytes for x in jax.tree.leaves(replay))
-    num_steps, place = replay.actions.size, "on the devices"
+    num_steps = replay.actions.size
     if is_on_host(replay):
         num_steps, place = num_steps * jax.process_count(), "in a memory-mapped file of each host"
+    else:
+        lies = replay.actions.sharding
+        place = "on each device" if lies.is_fully_replicated and lies.num_devices > 1 else "on the devices"
     yield f"parameters: world model {sizes['world_model']}, actor-critic {sizes['actor_critic']}"
     yield f"replay: {num_steps:,} steps, {replay_bytes / 1e9:.3f} GB {place}"
     if held_out is not None:

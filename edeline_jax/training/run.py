@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -136,9 +137,7 @@ class Run:
         self._check_lock()
         if not self.progress.epoch_is_open:
             self.progress = self.progress.begin_epoch(self.config, self.updates)
-        for network in self.programs:  # before anything is collected or learnt that a failure here would cost
-            if self._updates_left(network) > 0:
-                self._compile(network)
+        self._compile()  # before anything is collected or learnt that a failure here would cost
         if not (self.progress.epoch_has_collected or self.config.training.model_free):
             with self._watch.phase("collect"):
                 self._collect()
@@ -231,13 +230,20 @@ class Run:
         if program.env_steps_per_update:
             self._write_games(games)
 
-    def _compile(self, network: str) -> None:
-        program = self.programs[network]
-        if program.is_compiled:
+    def _compile(self) -> None:
+        """Compiles the programs that are needed and are not yet compiled, side by side."""
+        new = [
+            name for name, program in self.programs.items() if self._updates_left(name) > 0 and not program.is_compiled
+        ]
+        if not new:
             return
-        self.say(f"compiling the {network} update ...")
-        with self._watch.phase("compile"):
-            self.say(program.compile(self.state, self.replay))
+        self.say(f"compiling the {' and the '.join(new)} update ...")
+        first, *others = new
+        with self._watch.phase("compile"), ThreadPoolExecutor() as threads:
+            beside = {name: threads.submit(self.programs[name].compile, self.state, self.replay) for name in others}
+            self.say(f"{first}: {self.programs[first].compile(self.state, self.replay)}")
+            for name, line in beside.items():
+                self.say(f"{name}: {line.result()}")
 
     def _updates_left(self, network: str) -> int:
         return getattr(self.progress, f"{network}_target") - int(getattr(self.state, network).updates)

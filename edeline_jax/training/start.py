@@ -28,7 +28,7 @@ from edeline_jax.dataset.journal import Journal, files
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import STATE_SPEC, TrainState, init_state, state_shapes
 from edeline_jax.nn.params import Params
-from edeline_jax.replay.buffer import Replay, init_replay
+from edeline_jax.replay.buffer import Replay, init_replay, num_shares, replay_spec
 from edeline_jax.runtime.capacity import check_capacity, check_disk
 from edeline_jax.runtime.devices import abstract, local, shardings
 from edeline_jax.runtime.errors import ConfigError, UserError
@@ -60,14 +60,14 @@ def start(
     """
     setup = make_setup(agent, config)
     shapes = state_shapes(setup)
-    steps = _replay_shapes(config, mesh, dataset)
+    planned, steps = abstract(mesh, STATE_SPEC, shapes), _replay_shapes(config, mesh, dataset)
     place = folder.on_disk
     if config.replay.placement == "host":
         check_disk(steps.frames.size / jax.process_count(), place)
         steps = steps.table
-    check_capacity(shapes, steps, _test_replay_shapes(config), mesh)
+    check_capacity(planned, steps, _test_replay_shapes(config), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
-    restored = checkpoints.restore(abstract(mesh, STATE_SPEC, shapes))
+    restored = checkpoints.restore(planned)
     newest_agent = None
     if restored is None:
         newest_agent = _agent_to_begin_with(folder)
@@ -122,8 +122,11 @@ def _test_replay_shapes(config: Config) -> Replay | None:
 
 def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Replay:
     if dataset is not None:
-        return replay_shapes(dataset, mesh.size)
-    return _shapes(config, config.env.num_envs, steps_per_env(config), mesh.size)
+        shapes = replay_shapes(dataset, mesh.size)
+    else:
+        n = config.env.num_envs
+        shapes = _shapes(config, n, steps_per_env(config), num_shares(n, mesh))
+    return abstract(mesh, replay_spec(len(shapes.actions), mesh), shapes)
 
 
 def _shapes(config: Config, num_streams: int, num_steps: int, num_devices: int) -> Replay:

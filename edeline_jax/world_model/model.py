@@ -1,12 +1,11 @@
 """The world model's networks in one module; losses and imagination call its methods with explicit parameters."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.config.schema import AgentConfig
 from edeline_jax.nn.initializers import zeros
 from edeline_jax.nn.mamba import MambaCache, init_cache
+from edeline_jax.nn.network import Network
 from edeline_jax.nn.params import param
 from edeline_jax.replay.reward import HEADS, RewardHead
 from edeline_jax.world_model.denoiser import Denoiser
@@ -14,11 +13,9 @@ from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
 
 
-class WorldModel(nn.Module):
+class WorldModel(Network):
     """Memory, heads, denoiser, and the two harmonizers s1, s2 (EDELINE, section 3.3)."""
 
-    config: AgentConfig
-    num_actions: int
     reward: RewardHead = HEADS["sign"]
 
     def setup(self) -> None:

@@ -13,6 +13,7 @@ COPIED = (
     "pyproject.toml",
     "constraints/python3.11.txt",
     "constraints/python3.12.txt",
+    "benchmarks/first_hour.sh",
     "edeline_jax/envs/games.py",
 )
 # The Pythons answer the only question that the scripts ask one: its version.

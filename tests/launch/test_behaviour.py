@@ -195,6 +195,27 @@ def test_a_job_queues_up_again_where_it_was_told_to_stop(
         assert (root / "calls").read_text() == "requeue 42\n"
 
 
+def test_the_first_hour_goes_on_to_tf32_if_full_precision_fails(tmp_path: Path) -> None:
+    """And its status says so; what the parts print is kept."""
+    python = 'echo "${JAX_DEFAULT_MATMUL_PRECISION-full} $*"; [[ ${JAX_DEFAULT_MATMUL_PRECISION-} ]]'
+    root = make_root(tmp_path / "repository", python3=python)
+    assert launch(root, "../benchmarks/first_hour.sh", "parity").returncode == 1
+    kept = root / "outputs" / "first_hour"
+    assert (kept / "parity_highest.txt").read_text().startswith("full -m pytest")
+    assert (kept / "parity_tf32.txt").read_text().startswith("tensorfloat32 -m pytest")
+
+
+def test_training_of_the_first_hour_ends_well_when_its_time_is_up(tmp_path: Path) -> None:
+    python = 'trap "echo saved; exit 0" TERM; echo "$*"; [[ $* == *kernels* ]] || { sleep 60 & wait; }'
+    root = make_root(tmp_path / "repository", python3=python)
+    result = launch(root, "../benchmarks/first_hour.sh", "run", EDELINE_MINUTES="0.02")
+    assert result.returncode == 0, result.stderr
+    assert (root / "outputs" / "first_hour" / "run.txt").read_text().endswith("saved\n")
+    assert "profile/actor_critic" in (root / "outputs" / "first_hour" / "kernels_actor_critic.txt").read_text()
+    wrong = launch(root, "../benchmarks/first_hour.sh", "film")
+    assert wrong.returncode == 1 and "unknown part film: expected parity, ceilings" in wrong.stderr
+
+
 def test_a_task_of_the_array_is_one_run_and_one_beyond_them_is_refused(tmp_path: Path) -> None:
     root = make_root(tmp_path / "repository", srun='echo "$*" >>calls', scontrol="")
     variables = {"SLURM_SUBMIT_DIR": str(root), "SLURM_JOB_ID": "42", "EDELINE_OUTPUTS": "out", "EDELINE_SEEDS": "2"}

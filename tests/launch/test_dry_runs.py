@@ -21,6 +21,7 @@ KIND = {"EDELINE_ACCELERATOR": "v5litepod-8", "EDELINE_RUNTIME": "v2-alpha-tpuv5
 RUN = {"EDELINE_CONFIG": "configs/atari.py:breakout", "EDELINE_WORKDIR": "gs://my-bucket/breakout"}
 CLUSTER = {"EDELINE_CLUSTER": "my-cluster", "EDELINE_WORKLOAD": "breakout-1"}
 ENVS = "--config.env.num_envs=8"
+FIRST_HOUR = "../benchmarks/first_hour.sh"
 
 # Golden file -> variables, script and arguments.
 DRY_RUNS = {
@@ -63,6 +64,10 @@ DRY_RUNS = {
     ),
     "local_grid_one": ({}, "local_grid.sh", "/runs", "pong", "0,1"),
     "local_grid_preset": ({"EDELINE_PRESET": "tiny"}, "local_grid.sh", "/runs", "pong", "0"),
+    "first_hour_parity": ({}, FIRST_HOUR, "parity"),
+    "first_hour_ceilings": ({}, FIRST_HOUR, "ceilings"),
+    "first_hour_updates": ({"EDELINE_GAME": "pong", "EDELINE_PRESET": "tiny"}, FIRST_HOUR, "updates"),
+    "first_hour_run": ({"EDELINE_MINUTES": "3"}, FIRST_HOUR, "run"),
 }
 
 # What each script cannot do without.
@@ -107,7 +112,7 @@ def test_a_dry_run_prints_the_commands_and_changes_nothing(name: str, root: Path
 
 def test_every_script_has_a_dry_run() -> None:
     scripts = {script for _, script, *_ in DRY_RUNS.values()}
-    assert scripts | {"dry_run.sh"} == {path.name for path in (ROOT / "launch").iterdir()}
+    assert scripts | {"dry_run.sh"} == {path.name for path in (ROOT / "launch").iterdir()} | {FIRST_HOUR}
 
 
 def test_a_printed_command_is_the_command(root: Path) -> None:

@@ -22,7 +22,7 @@ from edeline_jax.learning.updates import (
     world_model_gradients,
 )
 from edeline_jax.nn.lstm import LSTMState
-from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, replay_of
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, num_shares, replay_of, replay_spec
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.segment import Segment, pad
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh, shardings
@@ -140,24 +140,41 @@ def test_actor_critic_update(params: dict) -> None:
     assert_same_update(start, single, jax.tree.map(lambda x: x[0], many))
 
 
-def numbered_replay() -> Replay:
-    """Two streams for each device; all pixels of a step in stream i are 10 i + t, its reward is i."""
-    streams, steps = 2 * D, 10
+def numbered_replay(streams: int = 2 * D) -> Replay:
+    """Two streams for each device; all pixels of a step in stream i are 10 i + t, its reward is i.
+
+    If the devices do not divide them, each has all.
+    """
+    mesh, steps = make_mesh(), 10
     numbers = (10 * np.arange(streams)[:, None] + np.arange(steps)).astype(np.uint8)
     over = np.zeros((streams, steps), bool)
     starts = np.arange(steps) == np.zeros((streams, 1), int)
     rewards = np.broadcast_to(np.arange(streams, dtype=np.float32)[:, None], (streams, steps))
     frames = np.broadcast_to(numbers[..., None, None, None], (streams, steps, *FRAME))
     chunk = Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts)
-    replay = replay_of(chunk, num_devices=D)
-    return jax.device_put(replay, shardings(make_mesh(), REPLAY_SPEC, replay))
+    replay = replay_of(chunk, num_devices=num_shares(streams, mesh))
+    return jax.device_put(replay, shardings(mesh, replay_spec(streams, mesh), replay))
+
+
+def per_device(key: jax.Array, replay: Replay) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), make_setup(AGENT, CONFIG, AXIS))
+    return batch.rewards, batch.mask, draws.noise[0], draws.start[None]
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_devices_that_do_not_divide_the_streams_draw_from_all_of_them(streams: int) -> None:
+    """The paper's single environment, on several devices: the batch is split all the same."""
+    draw = lift(per_device, make_mesh(), (P(), P()), P(AXIS), donate=())
+    replay, seen = numbered_replay(streams), [set() for _ in range(D)]
+    for number in range(40):
+        rewards, mask, noise, start = draw(jax.random.key(number), replay)
+        for device, (own, valid) in enumerate(zip(rewards, mask, strict=True)):  # one segment for each device
+            seen[device] |= set(own[valid].tolist())
+        assert len({x.tobytes() for x in np.asarray(noise)}) == D and len(set(start.tolist())) == 1
+    assert seen == [set(range(streams))] * D
 
 
 def test_every_device_draws_for_itself_from_its_own_streams() -> None:
-    def per_device(key: jax.Array, replay: Replay) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        batch, draws = world_model_batch(key, replay, jnp.array(5), jnp.array(0), make_setup(AGENT, CONFIG, AXIS))
-        return batch.rewards, batch.mask, draws.noise[0], draws.start[None]
-
     config_batch = CONFIG.world_model.training.batch_size
     rewards, mask, noise, start = lift(per_device, make_mesh(), (P(), REPLAY_SPEC), P(AXIS), donate=())(
         jax.random.key(0), numbered_replay()

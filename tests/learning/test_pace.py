@@ -9,6 +9,7 @@ import pytest
 
 from edeline_jax.learning.programs import Pace, UpdateProgram
 from edeline_jax.learning.state import TrainState
+from edeline_jax.replay.buffer import init_replay
 from edeline_jax.runtime.devices import make_mesh
 
 KEY = jax.random.key(0)
@@ -31,7 +32,7 @@ def test_dispatches_are_as_many_updates_as_were_asked_for(monkeypatch: pytest.Mo
     def state() -> TrainState:
         return TrainState(jnp.array(100), jnp.array(0), jnp.zeros(1), KEY)
 
-    program, replay = UpdateProgram(function, None, make_mesh(jax.devices()[:1])), jnp.zeros(1)
+    program, replay = UpdateProgram(function, None, make_mesh(jax.devices()[:1])), init_replay(1, 1, 1)
     monkeypatch.setattr(program.pace, "length", lambda: 4)
     dispatches = list(program.run(state(), replay, 10))
     assert [dispatch.num_updates for dispatch in dispatches] == [4, 4, 2]

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from edeline_jax.learning.programs import SPECS, Dispatch, Pace, UpdateProgram
-from edeline_jax.learning.state import TrainState
-from edeline_jax.replay.buffer import Replay, init_replay
+from edeline_jax.learning.programs import Dispatch, Pace, UpdateProgram
+from edeline_jax.learning.state import STATE_SPEC, TrainState
+from edeline_jax.replay.buffer import REPLAY_SPEC, Replay, init_replay
 from edeline_jax.runtime.devices import make_mesh, shardings
 from tests.runs import PROGRAM
 
@@ -23,7 +23,7 @@ def count(state: TrainState, replay: Replay, num_updates: jax.Array, setup: None
 def on_devices() -> tuple[TrainState, Replay]:
     state = TrainState(*jnp.zeros(2, jnp.int32), jnp.zeros(MESH.size), jax.random.key(0))
     trees = state, init_replay(MESH.size, STEPS, 12, MESH.size)
-    return jax.device_put(trees, shardings(MESH, SPECS[:2], trees))
+    return jax.device_put(trees, shardings(MESH, (STATE_SPEC, REPLAY_SPEC), trees))
 
 
 def test_a_program_compiles_once_and_takes_nothing_from_the_host_unsaid(

@@ -1,6 +1,8 @@
 """How many CPU devices a run makes of a machine's cores."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ import pytest
 from configs.atari import get_config
 from edeline_jax.config import pour
 from edeline_jax.runtime import devices
+from edeline_jax.runtime.errors import UserError
 from tests.runs import assert_one_line_error, train
 
 
@@ -41,16 +44,51 @@ def test_the_processes_of_a_cluster_keep_to_one_device_each(monkeypatch: pytest.
     devices.spread_over_cores(16, None)
 
 
-def test_devices_divide_both_batches_and_the_environments() -> None:
+def test_devices_divide_both_batches_and_environments_that_are_one() -> None:
     config = get_config("breakout")
-    config.env.num_envs = 12
+    config.env.num_envs = 1
     config.world_model.training.batch_size = 8
     config.actor_critic.training.batch_size = 18
     assert pour(config).divisible == 2
     config.actor_critic.training.batch_size = 16
+    assert pour(config).divisible == 8
+    config.training.model_free = True  # the batch of an update is what the environments did
+    assert pour(config).divisible == 1
+    config.env.num_envs = 12
     assert pour(config).divisible == 4
+    config.training.model_free = False
     config.collection.path_to_static_dataset = "episodes"
     assert pour(config).divisible == 1
+
+
+def failing(message: str) -> SimpleNamespace:
+    def devices_() -> None:
+        raise RuntimeError(message)
+
+    return SimpleNamespace(devices=devices_)
+
+
+def test_a_device_whose_memory_is_taken_names_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = "Unable to initialize backend 'cuda': INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"
+    monkeypatch.setattr(devices, "jax", failing(full))
+    with pytest.raises(UserError, match=r"no memory is left on the device .* XLA_PYTHON_CLIENT_MEM_FRACTION=0\.45"):
+        devices.require()
+
+
+def test_a_device_that_fails_unasked_for_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setattr(devices, "jax", failing("Unable to initialize backend 'cuda': the driver is too old\nmore"))
+    with pytest.raises(UserError, match=r"cannot start its devices \(.*too old\); with JAX_PLATFORMS=cpu"):
+        devices.require()
+
+
+def test_equal_bits_are_asked_for_by_a_flag_that_xla_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XLA aborts at flags that it does not know. What else is set stays."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
+    devices.compute_alike()
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false --xla_gpu_deterministic_ops=true"
+    program = "import jax; print(jax.jit(lambda x: x + 1)(1.0))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "2.0\n"
 
 
 @pytest.mark.parametrize("platform", ["cuda", "abacus"])
