@@ -55,7 +55,12 @@ def main(argv: Sequence[str]) -> None:
         figures = projected(launches(text), CARDS[CARD.value]) | {"temporaries, GB": memory / 1e9}
         if number == 0:
             print(f"| program | {' | '.join(figures)} |\n|---|{'---|' * len(figures)}")
-        print(f"| {name} | {' | '.join(f'{figure:,.4g}' for figure in figures.values())} |", flush=True)
+        print(f"| {name} | {' | '.join(map(shown, figures.values()))} |", flush=True)
+
+
+def shown(figure: float) -> str:
+    """Three digits, or all of a large number."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 if __name__ == "__main__":
