@@ -14,7 +14,7 @@ from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
 from edeline_jax.agent.networks import inference_weights
 from edeline_jax.envs.outcome import Outcome
-from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.optimizer import global_norm, make_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
@@ -97,7 +97,7 @@ def apply_gradients(
     """One optimizer step; also returns the global norm of the gradients before clipping."""
     changes, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
     params = optax.apply_updates(learner.params, changes)
-    return Learner(params, opt_state, learner.updates + 1), optax.tree.norm(grads)
+    return Learner(params, opt_state, learner.updates + 1), global_norm(grads)
 
 
 def world_model_batch(
