@@ -126,15 +126,17 @@ def imagine(
     """One rollout of `backup_every` steps in the world model, with fresh starts from the replay."""
     model = setup.agent.world_model
 
-    def env_step(state: Any, action: jax.Array, key: jax.Array) -> tuple[Any, Outcome]:
-        draws, start = draw_env_step(replay, key, setup)
-        return imagination.step(world_model_params, model, state, action, draws, start, setup.world_model_env)
+    def env_step(state: Any, action: jax.Array, drawn: tuple[StepDraws, Segment]) -> tuple[Any, Outcome]:
+        return imagination.step(world_model_params, model, state, action, *drawn, setup.world_model_env)
 
-    return rollout(params, setup.agent.actor_critic, env_step, begin, draw_rollout(key, setup))
+    policy = draw_rollout(key, setup)
+    # of all steps at once: the many small kernels of a GPU's draws then run once per rollout
+    drawn = jax.vmap(lambda key: draw_env_step(replay, key, setup))(policy.env)
+    return rollout(params, setup.agent.actor_critic, env_step, begin, policy._replace(env=drawn))
 
 
 def draw_rollout(key: jax.Array, setup: Setup) -> PolicyDraws:
-    """Noise for the actions of one rollout, and a key per step, since noise for all frames would not fit in memory."""
+    """Noise for the actions of one rollout, and a key per step of the environments; see `draw_env_step`."""
     action_key, env_key = jax.random.split(jax.random.fold_in(key, 1))
     c = setup.actor_critic
     num_actions = setup.agent.actor_critic.num_actions
