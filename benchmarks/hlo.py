@@ -24,9 +24,9 @@ class Collective(NamedTuple):
 
 def collectives(text: str) -> list[Collective]:
     """All collectives of a module, in the order of the text."""
-    module = _computations(text)
+    module = computations(text)
     callers = {
-        callee: (caller, role) for caller, lines in module.items() for line in lines for role, callee in _called(line)
+        callee: (caller, role) for caller, lines in module.items() for line in lines for role, callee in called(line)
     }
 
     def depth(name: str) -> int:
@@ -37,7 +37,7 @@ def collectives(text: str) -> list[Collective]:
         Collective(
             match["kind"],
             len(_ARRAY.findall(match["type"])),
-            sum(_bytes(*array) for array in _ARRAY.findall(match["type"])),
+            type_bytes(match["type"]),
             depth(name),
             (re.findall(r'op_name="([^"]*)"', line) or [""])[0],
         )
@@ -53,23 +53,23 @@ def update_cycles(text: str) -> int:
     Inner loops are multiplied by their trip count if their condition compares with a constant, and count once if not.
     Of a conditional the cheapest branch counts, so restarts and their burn-ins are left out.
     """
-    module = _computations(text)
+    module = computations(text)
 
     @functools.cache
     def cycles(name: str) -> int:
         return sum(line_cycles(line) for line in module[name])
 
     def line_cycles(line: str) -> int:
-        called = _called(line)
-        roles = dict(called)
+        callees = called(line)
+        roles = dict(callees)
         if " while(" in line:
             return _turns(module[roles["condition"]]) * cycles(roles["body"])
         if " conditional(" in line:
-            return min(cycles(branch) for _, branch in called)
+            return min(cycles(branch) for _, branch in callees)
         return sum(map(int, _CYCLES.findall(line)))
 
-    main = re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE)[1]
-    loops = [cycles(dict(_called(line))["body"]) for line in module[main] if " while(" in line]
+    main = entry(text)
+    loops = [cycles(dict(called(line))["body"]) for line in module[main] if " while(" in line]
     return max(loops, default=cycles(main))
 
 
@@ -79,8 +79,13 @@ def _turns(condition: list[str]) -> int:
     return int(bounds[0]) if len(bounds) == 1 else 1
 
 
-def _computations(text: str) -> dict[str, list[str]]:
-    """The instructions of each computation, by its name."""
+def entry(text: str) -> str:
+    """The name of a module's main computation."""
+    return re.search(r"^ENTRY %?([\w.-]+)", text, re.MULTILINE)[1]
+
+
+def computations(text: str) -> dict[str, list[str]]:
+    """The instructions of each computation of a module, by its name."""
     module = {}
     lines = []
     for line in text.splitlines():
@@ -91,9 +96,14 @@ def _computations(text: str) -> dict[str, list[str]]:
     return module
 
 
-def _called(line: str) -> list[tuple[str, str]]:
+def called(line: str) -> list[tuple[str, str]]:
     """(role, name) of the computations that an instruction calls."""
     return [(role, name.lstrip("%")) for role, names in _CALLED.findall(line) for name in names.split(", ") if name]
+
+
+def type_bytes(of: str) -> int:
+    """The size of the arrays of a type, `bf16[3,64]` or a tuple of such, in bytes."""
+    return sum(_bytes(*array) for array in _ARRAY.findall(of))
 
 
 def _bytes(bits: str, dimensions: str) -> int:

@@ -13,23 +13,17 @@ import os
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from absl import flags
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 from ml_collections import config_flags
 
 from benchmarks.hlo import Collective, collectives, update_cycles
+from benchmarks.programs import NUM_ACTIONS, compiled
 from benchmarks.workload import resized
-from edeline_jax.agent.networks import Agent, agent_shapes, build_agent
-from edeline_jax.config import Config, pour
-from edeline_jax.learning.programs import build_programs
-from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import state_shapes
-from edeline_jax.replay.buffer import init_replay, num_shares
+from edeline_jax.agent.networks import build_agent
+from edeline_jax.config import pour
 from edeline_jax.runtime import command_line
-from edeline_jax.runtime.devices import AXIS, make_mesh
+from edeline_jax.runtime.devices import make_mesh
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/atari.py:breakout", "What to compile.")
 DTYPE = flags.DEFINE_string("dtype", "bfloat16", "Compute dtype.")
@@ -39,7 +33,6 @@ DEVICES = flags.DEFINE_integer("devices", 1, "How many of its devices the progra
 PROGRAMS = flags.DEFINE_list("programs", ["denoiser", "world_model", "actor_critic"], "What to compile.")
 # Hz: peak FLOP/s over four (v4: eight) units of 128 x 128 multiply-adds
 CLOCK = {"TPU v5 lite": 1.5e9, "TPU v4": 1.05e9}
-NUM_ACTIONS = 4
 
 
 def main(argv: Sequence[str]) -> None:
@@ -56,35 +49,6 @@ def main(argv: Sequence[str]) -> None:
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in PROGRAMS.value:
         print(row(name, compiled(name, agent, config, mesh), devices[0].device_kind), flush=True)
-
-
-def compiled(name: str, agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
-    """Compiles a program for the mesh, from shapes alone."""
-    if name == "denoiser":
-        return compiled_denoiser(agent, config, mesh)
-    state = state_shapes(make_setup(agent, config))
-    num_envs = config.env.num_envs
-    size = 3 * config.env.size**2
-    steps = config.collection.num_steps_total // num_envs
-    replay = jax.eval_shape(lambda: init_replay(num_envs, steps, size, num_shares(num_envs, mesh)))
-    return build_programs(agent, config, mesh)[name].lower(state, replay).compile()
-
-
-def compiled_denoiser(agent: Agent, config: Config, mesh: Mesh) -> jax.stages.Compiled:
-    """Compiles one denoiser call for the actor-critic's batch, split over the devices."""
-    batch = config.actor_critic.training.batch_size
-    size = config.env.size
-    D = config.agent.recurrent_emb.mamba.d_model
-    params = agent_shapes(agent, config.frame_shape)["world_model"]
-
-    def shape(*dims: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((batch, *dims), jnp.float32, sharding=NamedSharding(mesh, P(AXIS)))
-
-    everywhere = NamedSharding(mesh, P())
-    params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), params)
-    arguments = shape(config.context, size, size, 3), shape(size, size, 3), shape(), shape(D)
-    call = jax.jit(lambda params, *args: agent.world_model.apply(params, *args, method="denoise")[1])
-    return call.lower(params, *arguments).compile()
 
 
 def row(name: str, program: jax.stages.Compiled, device_kind: str) -> str:

@@ -17,7 +17,7 @@ from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
 from edeline_jax.agent.networks import inference_weights
 from edeline_jax.envs.outcome import Outcome
-from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.optimizer import global_norm, make_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
@@ -106,7 +106,7 @@ def apply_gradients(
     """One optimizer step; also returns the global norm of the gradients before clipping."""
     changes, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
     params = optax.apply_updates(learner.params, changes)
-    return Learner(params, opt_state, learner.updates + 1), optax.tree.norm(grads)
+    return Learner(params, opt_state, learner.updates + 1), global_norm(grads)
 
 
 def world_model_batch(
@@ -155,17 +155,17 @@ def imagine(
     """One rollout of `backup_every` steps in the world model; `restarts` [backup_every, B, L] are its fresh starts."""
     model = setup.agent.world_model
 
-    def env_step(state: Any, action: jax.Array, own: tuple[jax.Array, Steps]) -> tuple[Any, Outcome]:
-        draws, start = draw_env_step(*own, setup)
-        return imagination.step(world_model_params, model, state, action, draws, start, setup.world_model_env)
+    def env_step(state: Any, action: jax.Array, drawn: tuple[StepDraws, Segment]) -> tuple[Any, Outcome]:
+        return imagination.step(world_model_params, model, state, action, *drawn, setup.world_model_env)
 
-    draws = draw_rollout(key, setup)
-    draws = draws._replace(env=(draws.env, restarts))
-    return rollout(params, setup.agent.actor_critic, env_step, begin, draws)
+    policy = draw_rollout(key, setup)
+    # of all steps at once: the many small kernels of a GPU's draws then run once per rollout
+    drawn = jax.vmap(lambda key, start: draw_env_step(key, start, setup))(policy.env, restarts)
+    return rollout(params, setup.agent.actor_critic, env_step, begin, policy._replace(env=drawn))
 
 
 def draw_rollout(key: jax.Array, setup: Setup) -> PolicyDraws:
-    """Noise for the actions of one rollout, and a key per step, since noise for all frames would not fit in memory."""
+    """Noise for the actions of one rollout, and a key per step of the environments; see `draw_env_step`."""
     action_key, step_keys = _rollout_keys(key, setup)
     shape = (len(step_keys), setup.share(setup.actor_critic.batch_size), setup.agent.actor_critic.num_actions)
     return PolicyDraws(jax.random.gumbel(action_key, shape), step_keys)

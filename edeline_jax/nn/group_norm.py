@@ -4,8 +4,13 @@ The norms are bound by memory, so each direction reads its inputs twice and writ
 variance come from one pass around a pivot, and the gradient needs two sums (Wu & He 2018; the gradient is that of
 batch norm with other axes).
 
-Letters in shapes: B batch, H height, W width, C channels.
+Letters in shapes: B batch, H height, W width, C channels, S strips of an image.
 """
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,87 +19,150 @@ from edeline_jax.nn.restart import largest_divisor
 
 EPS = 1e-5
 STRIPS = 16  # parts of an image that a GPU sums apart: one per image would leave most of its processors idle
-PIXELS_PER_STRIP = 64  # at least
+PIXELS_PER_STRIP = 256  # at least
 
-Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
+Parts = tuple[jax.Array, ...]  # arrays [B, H, W, C of each] whose channels follow one another
+Saved = tuple[Parts, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
 @jax.custom_vjp
-def group_normalize(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """Normalises [B, H, W, C] over pixels and channels in each of max(1, C // 32) groups, then scales and shifts.
+def group_normalize(parts: Parts, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Normalises over pixels and channels in each of max(1, C // 32) groups, then scales and shifts.
 
-    Float32 inside; scale and shift are [1 or B, 1, 1, C]; the result has x's dtype.
+    Args:
+      parts: C channels in all. They are given apart so that nothing is concatenated for the sums, and the sums of an
+        array that is also normalised elsewhere are computed once.
+      scale, shift: float32 [1 or B, 1, 1, C].
+
+    Returns:
+      [B, H, W, C] in the parts' dtype; float32 inside.
     """
-    return _forward(x, scale, shift)[0]
+    return _forward(parts, scale, shift)[0]
 
 
-def _forward(x: jax.Array, scale: jax.Array, shift: jax.Array) -> tuple[jax.Array, Saved]:
-    mean, rstd = moments(x)
-    y = (x.astype(jnp.float32) - _wide(mean)) * (_wide(rstd) * scale) + shift
-    return y.astype(x.dtype), (x, scale, shift, mean, rstd)
+def _forward(parts: Parts, scale: jax.Array, shift: jax.Array) -> tuple[jax.Array, Saved]:
+    mean, rstd = moments(parts)
+    x = jnp.concatenate(parts, -1)
+    gain = _wide(rstd) * scale
+    y = x.astype(jnp.float32) * gain + (shift - _wide(mean) * gain)
+    return y.astype(x.dtype), (parts, scale, shift, mean, rstd)
 
 
-def _backward(saved: Saved, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    x, scale, shift, mean, rstd = saved
-    mean, rstd, dy32 = _wide(mean), _wide(rstd), dy.astype(jnp.float32)
-    normal = (x.astype(jnp.float32) - mean) * rstd
-    first, second = channel_means(dy32, dy32 * normal)
-    gain = jnp.broadcast_to(scale, (len(x), 1, 1, x.shape[-1]))[:, 0, 0]
-    along_one, along_normal = _wide(group_mean(gain * first)), _wide(group_mean(gain * second))
-    dx = rstd * (dy32 * scale - along_one - normal * along_normal)
-    pixels = x.shape[1] * x.shape[2]
-    return dx.astype(x.dtype), _summed_like(scale, second * pixels), _summed_like(shift, first * pixels)
+def _backward(saved: Saved, dy: jax.Array) -> tuple[Parts, jax.Array, jax.Array]:
+    parts, scale, shift, mean, rstd = saved
+    x32 = [x.astype(jnp.float32) for x in parts]
+    dy32 = _like(parts, dy.astype(jnp.float32))
+    at, by = _like(parts, _wide(mean)), _like(parts, _wide(rstd))
+    normal = [(x - at) * by for x, at, by in zip(x32, at, by, strict=True)]
+    gain = jnp.broadcast_to(scale, (len(dy), 1, 1, dy.shape[-1]))[:, 0, 0]
+    first, second, along_one, along_normal = _by_backend(_gradient_means, dy32, normal, gain)
+    # rstd (gain dy - along_one - along_normal normal), as one number per channel times dy and one times x
+    slope = -jnp.square(rstd) * along_normal
+    terms = (_like(parts, _wide(x)) for x in (rstd * gain, slope, -rstd * along_one - slope * mean))
+    dx = [dy * a + x * b + c for dy, x, a, b, c in zip(dy32, x32, *terms, strict=True)]
+    dx = tuple(x.astype(dy.dtype) for x in dx)
+    pixels = dy.shape[1] * dy.shape[2]
+    return dx, _summed_like(scale, second * pixels), _summed_like(shift, first * pixels)
 
 
 group_normalize.defvjp(_forward, _backward)
 
 
-def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Each channel's mean and reciprocal standard deviation, those of its group in float32: [B, C] and [B, C].
+class Means(NamedTuple):
+    """How a backend takes means. Each of the two takes any number of arrays and returns as many, in a list.
 
-    The pivot (the first pixel) changes no result and keeps large means from cancelling.
+    of_strips: over the pixels of each of S parts of the image, [B, H, W, C] -> [B, S, C].
+    of_groups: over the strips and each channel's group, [B, S, C] -> [B, C].
     """
-    pivot = x[:, :1, :1].astype(jnp.float32)
-    centred = x.astype(jnp.float32) - pivot
-    first, second = channel_means(centred, jnp.square(centred))
-    channel_mean = first + pivot[:, 0, 0]
-    mean = group_mean(channel_mean)
-    variance = group_mean(second - jnp.square(first) + jnp.square(channel_mean - mean))
-    return mean, jax.lax.rsqrt(variance + EPS)
+
+    of_strips: Callable[..., list[jax.Array]]
+    of_groups: Callable[..., list[jax.Array]]
 
 
-def channel_means(*arrays: jax.Array) -> list[jax.Array]:
-    """Means over the pixels, [B, H, W, C] -> [B, C] each."""
-    return jax.lax.platform_dependent(*arrays, cuda=_means_in_strips, default=_means)
+def _by_backend(function: Callable, *args: Any) -> Any:
+    """`function(means, *args)` with the means of the backend."""
+    on_gpu, elsewhere = functools.partial(function, ON_GPU), functools.partial(function, ELSEWHERE)
+    return jax.lax.platform_dependent(*args, cuda=on_gpu, default=elsewhere)
+
+
+def moments(parts: Parts) -> tuple[jax.Array, jax.Array]:
+    """Each channel's mean and reciprocal standard deviation, those of its group in float32: [B, C] and [B, C]."""
+    return _by_backend(_moments, parts)
+
+
+def _moments(means: Means, parts: Parts) -> tuple[jax.Array, jax.Array]:
+    """In one pass over the pixels.
+
+    The pivot (the first pixel) changes no result and keeps large means from cancelling. In bfloat16, whose own rounding
+    of large means is far worse, it is left out: to read it takes a GPU a kernel of its own.
+    """
+    pivots = [_wide(_pivot(x)) for x in parts]
+    centred = [x.astype(jnp.float32) - pivot for x, pivot in zip(parts, pivots, strict=True)]
+    first, second = _strip_means(means, centred, map(jnp.square, centred))
+    pivot = jnp.concatenate(pivots, -1)[:, 0]
+    (centre,) = means.of_groups(pivot)
+    offset = pivot - centre[:, None]
+    # about the group's centre instead of each channel's pivot
+    first, second = means.of_groups(first + offset, second + 2 * first * offset + jnp.square(offset))
+    variance = jnp.maximum(second - jnp.square(first), 0)  # not less by rounding
+    return centre + first, jax.lax.rsqrt(variance + EPS)
+
+
+def _gradient_means(
+    means: Means, dy: Sequence[jax.Array], normal: Sequence[jax.Array], gain: jax.Array
+) -> tuple[jax.Array, ...]:
+    """The means of dy and dy * normal over each channel's pixels, and times gain [B, C] over its group, [B, C]."""
+    products = [dy * x for dy, x in zip(dy, normal, strict=True)]
+    first, second = _strip_means(means, dy, products)
+    return first.mean(1), second.mean(1), *means.of_groups(gain[:, None] * first, gain[:, None] * second)
+
+
+def _strip_means(means: Means, *arrays: Iterable[jax.Array]) -> list[jax.Array]:
+    """`of_strips` of arrays that are given in parts; an array at a time would take a GPU two passes instead of one."""
+    parts = [means.of_strips(*part) for part in zip(*arrays, strict=True)]
+    return [jnp.concatenate(array, -1) for array in zip(*parts, strict=True)]
+
+
+def _pivot(x: jax.Array) -> jax.Array:
+    """The first pixel, [B, C] in float32, or zeros."""
+    first = x[:, 0, 0].astype(jnp.float32)
+    return jnp.zeros_like(first) if x.dtype == jnp.bfloat16 else first
+
+
+def _like(parts: Parts, x: jax.Array) -> list[jax.Array]:
+    """Cuts x [..., C] into pieces with the parts' channels."""
+    ends = list(itertools.accumulate(part.shape[-1] for part in parts))
+    return jnp.split(x, ends[:-1], axis=-1)
 
 
 def _means(*arrays: jax.Array) -> list[jax.Array]:
-    return [x.mean((1, 2)) for x in arrays]
+    return [x.mean((1, 2))[:, None] for x in arrays]
 
 
-def _means_in_strips(*arrays: jax.Array) -> list[jax.Array]:
+def _means_of_strips(*arrays: jax.Array) -> list[jax.Array]:
     B, H, W, C = arrays[0].shape
     strips = largest_divisor(H * W, min(STRIPS, H * W / PIXELS_PER_STRIP))
-    return [x.reshape(B, strips, -1, C).mean(2).mean(1) for x in arrays]
+    return [x.reshape(B, strips, -1, C).mean(2) for x in arrays]
 
 
-def group_mean(x: jax.Array) -> jax.Array:
-    """[B, C] -> each channel's mean over its group, [B, C]."""
-    return jax.lax.platform_dependent(x, cuda=_mean_by_reshape, default=_mean_by_product)
+def _means_by_reshape(*arrays: jax.Array) -> list[jax.Array]:
+    """All arrays side by side, and the channels first: so one kernel reduces them, and the next adds the strips."""
+    B, S, C = arrays[0].shape
+    groups = jnp.stack(arrays).reshape(len(arrays), B, S, max(1, C // 32), -1)
+    means = groups.mean(-1).mean(2)[..., None]
+    return list(jnp.broadcast_to(means, (*means.shape[:-1], groups.shape[-1])).reshape(len(arrays), B, C))
 
 
-def _mean_by_reshape(x: jax.Array) -> jax.Array:
-    B, C = x.shape
-    groups = x.reshape(B, max(1, C // 32), -1)
-    return jnp.broadcast_to(groups.mean(-1, keepdims=True), groups.shape).reshape(B, C)
-
-
-def _mean_by_product(x: jax.Array) -> jax.Array:
+def _means_by_product(*arrays: jax.Array) -> list[jax.Array]:
     """A small matrix product, because on CPUs code that reads a reshaped [B, groups] per pixel does not vectorise."""
-    C = x.shape[-1]
+    C = arrays[0].shape[-1]
     groups = max(1, C // 32)
     same_group = jnp.kron(jnp.eye(groups), jnp.full((C // groups, C // groups), groups / C))
-    return jnp.dot(x, same_group, precision=jax.lax.Precision.HIGHEST)
+    return [jnp.dot(x.mean(1), same_group, precision=jax.lax.Precision.HIGHEST) for x in arrays]
+
+
+ON_GPU = Means(_means_of_strips, _means_by_reshape)
+ELSEWHERE = Means(_means, _means_by_product)
 
 
 def _wide(x: jax.Array) -> jax.Array:

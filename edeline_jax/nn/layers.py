@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.nn.convolution import convolve
-from edeline_jax.nn.group_norm import group_normalize
+from edeline_jax.nn.group_norm import Parts, group_normalize
 from edeline_jax.nn.initializers import (
     Initializer,
     conv_orthogonal,
@@ -72,18 +72,19 @@ class GroupNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = param(self, "scale", ones, (x.shape[-1],))
         bias = param(self, "bias", zeros, (x.shape[-1],))
-        return group_normalize(x, scale[None, None, None], bias[None, None, None])
+        return group_normalize((x,), scale[None, None, None], bias[None, None, None])
 
 
 class AdaGroupNorm(nn.Module):
-    """Group norm whose scale and shift are linear in a condition vector [B, K]."""
+    """Group norm whose scale and shift are linear in a condition vector [B, K]; see `group_normalize` for parts."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+    def __call__(self, parts: Parts, cond: jax.Array) -> jax.Array:
+        channels = sum(x.shape[-1] for x in parts)
         scale, shift = jnp.split(
-            Linear(2 * x.shape[-1], name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1
+            Linear(2 * channels, name="linear")(cond)[:, None, None, :].astype(jnp.float32), 2, axis=-1
         )
-        return group_normalize(x, 1 + scale, shift)
+        return group_normalize(parts, 1 + scale, shift)
 
 
 class RMSNorm(nn.Module):
@@ -147,7 +148,7 @@ class CrossAttention(nn.Module):
 class ResBlock(nn.Module):
     """Two 3x3 convolutions after adaptive norms, a residual, and optionally cross- and self-attention.
 
-    If a skip from the way down is given, it is concatenated to x first.
+    A skip from the way down follows the channels of x.
     """
 
     features: int
@@ -155,10 +156,11 @@ class ResBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array, skip: jax.Array | None = None) -> jax.Array:
-        x = x if skip is None else jnp.concatenate([x, skip], -1)
+        parts = (x,) if skip is None else (x, skip)
+        x = jnp.concatenate(parts, -1)
         residual = x if x.shape[-1] == self.features else Conv(self.features, 1, name="proj")(x)
-        h = Conv(self.features, name="conv1")(nn.silu(AdaGroupNorm(name="norm1")(x, cond)))
-        h = Conv(self.features, kernel_init=zeros, name="conv2")(nn.silu(AdaGroupNorm(name="norm2")(h, cond)))
+        h = Conv(self.features, name="conv1")(nn.silu(AdaGroupNorm(name="norm1")(parts, cond)))
+        h = Conv(self.features, kernel_init=zeros, name="conv2")(nn.silu(AdaGroupNorm(name="norm2")((h,), cond)))
         h += residual
         if self.attention:
             h = CrossAttention(name="cross_attn")(h, cond)

@@ -16,15 +16,36 @@ def max_pool(x: jax.Array) -> jax.Array:
 
     The gradient goes to the first largest pixel of a window, in row-major order, as in PyTorch.
     """
-    return _plain_max_pool(x)
+    return _pool(x)[0]
+
+
+def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    largest, winner = _pool(x)
+    return largest, (winner, x)
+
+
+def _pool(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The windows' maxima, and the number (uint8, 0..3) of the pixel of each window that is its maximum."""
+    return jax.lax.platform_dependent(x, cuda=_by_corners, default=_by_windows)
+
+
+def _by_windows(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return _plain_max_pool(x), _winners(x)
+
+
+def _by_corners(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """From four strided slices: window reductions of bfloat16 go through float32 arrays on a GPU."""
+    rows, columns = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    corners = [x[:, i:rows:2, j:columns:2] for i in (0, 1) for j in (0, 1)]
+    largest, winner = corners[0], jnp.zeros(corners[0].shape, jnp.uint8)
+    for number, corner in enumerate(corners[1:], 1):
+        winner = jnp.where(corner > largest, jnp.uint8(number), winner)
+        largest = jnp.maximum(corner, largest)
+    return largest, winner
 
 
 def _plain_max_pool(x: jax.Array) -> jax.Array:
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *WINDOWS)
-
-
-def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _plain_max_pool(x), (_winners(x), x)
 
 
 def _backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:
@@ -41,7 +62,6 @@ def _plain_gradient(winner: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array
 
 
 def _winners(x: jax.Array) -> jax.Array:
-    """The number (uint8, 0..3) of the pixel of each window that is its maximum."""
     rows, columns = jnp.arange(x.shape[1]) % 2, jnp.arange(x.shape[2]) % 2
     number = jnp.broadcast_to((2 * rows[:, None] + columns[None]).astype(jnp.uint8)[None, :, :, None], x.shape)
 

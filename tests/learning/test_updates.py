@@ -267,6 +267,21 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(used)) == len(used)
 
 
+def test_draws_of_a_rollout_are_those_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each from the step's own key, in the order of the steps."""
+    monkeypatch.setattr(updates, "rollout", lambda params, network, env_step, begin, draws: draws)
+    policy = updates.draw_rollout(KEY, SETUP)
+    places = updates.actor_critic_places(KEY, replay(), np.int32(0), np.int32(0), SETUP)
+    restarts = jax.tree.map(lambda x: x[1:], read(replay(), places))
+    at_once = jax.jit(lambda: updates.imagine({}, {}, restarts, None, KEY, SETUP))()
+    np.testing.assert_array_equal(at_once.action, policy.action)
+    draw = jax.jit(lambda key, start: updates.draw_env_step(key, start, SETUP))
+    for t in (0, SETUP.actor_critic.loss.backup_every - 1):
+        alone = draw(policy.env[t], jax.tree.map(lambda x, t=t: x[t], restarts))
+        assert np.ptp(alone[1].frames) > 0 and np.ptp(alone[0].x_init) > 0
+        jax.tree.map(lambda every, one, t=t: np.testing.assert_allclose(every[t], one, 1e-6), at_once.env, alone)
+
+
 def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     values = get_config()
     values.world_model.training.sample_weights = (0.2, 0.8)

@@ -3,7 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from edeline_jax.nn import pooling
 from edeline_jax.nn.pooling import max_pool
+
+
+@pytest.fixture(params=["cpu and tpu", "gpu"], autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Replaces the choice by backend."""
+    if request.param == "gpu":
+        monkeypatch.setattr(pooling, "_by_windows", pooling._by_corners)
+    return request.param
 
 
 def by_hand(x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

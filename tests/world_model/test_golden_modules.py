@@ -75,7 +75,7 @@ def test_unet() -> None:
 def test_middle_block_and_its_parts() -> None:
     block = ("denoiser", "inner_model", "unet", "mid_blocks", "resblocks_0")
     x, cond = image("mid0_in"), modules["unet_cond"]
-    assert_close(AdaGroupNorm().apply(weights(*block, "norm1"), x, cond), image("mid0_norm1_out"))
+    assert_close(AdaGroupNorm().apply(weights(*block, "norm1"), (x,), cond), image("mid0_norm1_out"))
     assert_close(SelfAttention().apply(weights(*block, "attn"), x), image("mid0_self_attn_out"))
     assert_close(CrossAttention().apply(weights(*block, "cross_attn"), x, cond), image("mid0_cross_attn_out"))
     assert_close(ResBlock(64, attention=True).apply(weights(*block), x, cond), image("mid0_out"))
