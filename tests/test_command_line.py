@@ -118,7 +118,7 @@ def test_a_user_without_a_home_and_odd_folders(tmp_path: Path) -> None:
     blocked.write_text("")
     assert_one_line_error(train(blocked / "run"), r"a\nfile/run: cannot be used as --workdir")
     code = "import os; os.environ.pop('HOME', 0); import pwd; pwd.getpwuid = {}.__getitem__; "
-    code += "from edeline_jax.train import cache_folder; print(cache_folder())"
+    code += "from edeline_jax.runtime.compilation_cache import cache_folder; print(cache_folder())"
     env = {name: value for name, value in environment().items() if name != "XDG_CACHE_HOME"}
     for variables, found in (({}, "None"), ({"XDG_CACHE_HOME": "/x"}, "/x")):
         line = [sys.executable, "-c", code]

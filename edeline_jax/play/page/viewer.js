@@ -1,0 +1,41 @@
+// The recorded episodes: where a dream may begin.
+
+const viewer = { episodes: [], tell: () => {} };
+
+function lookAt(step) {
+  const timeline = element("timeline");
+  timeline.value = Math.max(0, Math.min(step, Number(timeline.max)));
+  viewer.tell({ kind: "look", episode: Number(element("episode").value), step: Number(timeline.value) });
+}
+
+function chooseEpisode() {
+  element("timeline").max = viewer.episodes[Number(element("episode").value)].steps - 1;
+  lookAt(0);
+}
+
+function openViewer(hello, tell) {
+  Object.assign(viewer, { episodes: hello.episodes, tell });
+  element("source").textContent = hello.source;
+  element("episode").replaceChildren(...hello.episodes.map((episode, i) => {
+    const steps = `${episode.steps} step${episode.steps === 1 ? "" : "s"}`;
+    return new Option(`episode ${i + 1}: ${steps}, reward ${Number(episode.reward.toFixed(2))}`, i);
+  }));
+  if (element("viewer").open) chooseEpisode();
+}
+
+function showLook(header, images, actions) {
+  paint(element("look"), images.look);
+  const end = header.end ? ", the end" : "";
+  const name = actions[header.action]?.name ?? header.action;
+  element("looked").textContent = `step ${header.step}: ${name}, reward ${Number(header.reward.toFixed(2))}${end}`;
+}
+
+element("viewer").addEventListener("toggle", () => element("viewer").open && viewer.episodes.length && chooseEpisode());
+element("episode").addEventListener("change", chooseEpisode);
+element("timeline").addEventListener("input", () => lookAt(Number(element("timeline").value)));
+for (const button of document.querySelectorAll("[data-by]")) {
+  button.addEventListener("click", () => lookAt(Number(element("timeline").value) + Number(button.dataset.by)));
+}
+element("from-here").addEventListener("click", () => {
+  viewer.tell({ kind: "start", episode: Number(element("episode").value), step: Number(element("timeline").value) });
+});
