@@ -107,7 +107,7 @@ def test_a_line_does_not_cut_through_a_bar(capsys: pytest.CaptureFixture) -> Non
 def test_the_package_lists_its_programs() -> None:
     result = module("edeline_jax")
     assert result.returncode == 0
-    for name in ("train", "evaluate", "report", "convert", "dataset"):
+    for name in ("train", "evaluate", "play", "report", "convert", "dataset"):
         assert f"python -m edeline_jax.{name} " in result.stdout
 
 

@@ -54,7 +54,10 @@ def main(argv: Sequence[str]) -> None:
         gate = make_gate(HOST.value)
         app = make_app(stage, gate, House(MAX_SESSIONS.value, 60 * IDLE_MINUTES.value))
         lines = directions(HOST.value, listening.getsockname()[1], gate.token, os.environ)
-        serve(app, listening, command_line.say, lines)
+        try:
+            serve(app, listening, command_line.say, lines)
+        finally:
+            stage.programs.close()
 
 
 def cli() -> None:

@@ -70,8 +70,9 @@ def begin(params: Params, agent: Agent, frames: jax.Array, actions: jax.Array, k
     world = reset(params["world_model"], agent.world_model, start)
     lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1])
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], lstm, key)
-    h = jnp.zeros((1, agent.world_model.config.recurrent_emb.mamba.d_model))
-    return Dream(world, lstm, choice, h), opinion
+    inputs = (params["world_model"], world.frames[:, -1:], start.actions[:, -1:], world.caches)
+    h, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="embed"), *inputs)
+    return Dream(world, lstm, choice, jnp.zeros((1, h.shape[-1]))), opinion
 
 
 @functools.partial(jax.jit, static_argnums=(1, 6), donate_argnums=2)

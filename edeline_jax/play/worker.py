@@ -56,7 +56,6 @@ class Worker:
             self._changed.notify()
         self._thread.join(timeout=10)
         self._packer.shutdown(wait=False, cancel_futures=True)
-        self._stage.programs.close()
 
     def _run(self) -> None:
         while (visitor := self._wait()) is not None:
