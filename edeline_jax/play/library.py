@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from etils.epath import Path
 
+from edeline_jax.agent.reference import ACTION_EMBEDDING
 from edeline_jax.agent.trained import Policy, trained_agent
 from edeline_jax.agent.weights import Weights
 from edeline_jax.config import Config
@@ -65,7 +66,7 @@ def find_episodes(source: Path, dataset: Path | None, weights: Weights) -> Libra
     if dataset is None and learnt_from and Path(learnt_from).exists():
         dataset = Path(learnt_from)
     if dataset is not None:
-        found, words = _of_dataset(dataset, config), str(dataset)
+        found, words = _of_dataset(dataset, config, len(weights.tensors[ACTION_EMBEDDING])), str(dataset)
     elif replay.is_dir() and files(replay):
         found, words = _of_run(replay, config), f"{source.name}, as it was collected"
     elif config.has_env:
@@ -90,8 +91,10 @@ def _newest(found: Iterable[Episode]) -> tuple[Episode, ...]:
     return tuple(kept)
 
 
-def _of_dataset(folder: Path, config: Config) -> Iterable[Episode]:
+def _of_dataset(folder: Path, config: Config, num_actions: int) -> Iterable[Episode]:
     dataset = open_dataset(folder)
+    if dataset.num_actions > num_actions:
+        raise UserError(f"{folder}: {dataset.num_actions} actions, the agent has {num_actions}")
     if dataset.frame_shape != config.frame_shape:
         raise UserError(f"{folder}: frames {dataset.frame_shape}, the agent's are {config.frame_shape}")
     left = list(itertools.accumulate(entry.steps for entry in reversed(dataset.entries)))

@@ -1,5 +1,6 @@
 """Serves the page, and says where it is."""
 
+import contextlib
 import getpass
 import os
 import socket
@@ -50,7 +51,8 @@ def serve(app: Any, listening: socket.socket, say: Callable[[str], None], lines:
         limit_concurrency=200,
     )
     say("\n".join(lines))
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn passes on once it has ended
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _user() -> str:

@@ -74,6 +74,9 @@ def test_episodes_that_do_not_fit_are_refused(folder: Path) -> None:
     larger = dataclasses.replace(CONFIG, env=dataclasses.replace(CONFIG.env, size=40))
     with pytest.raises(UserError, match=r"frames \(20, 20, 3\), the agent's are \(40, 40, 3\)"):
         find_episodes(data, data, WEIGHTS._replace(config=larger))
+    call(dataset_program.main, "import", folder / "recordings", folder / "more", "--num_actions=4")
+    with pytest.raises(UserError, match="4 actions, the agent has 3"):
+        find_episodes(data, to_path(str(folder / "more")), WEIGHTS)
     without = dataclasses.replace(CONFIG, env=dataclasses.replace(CONFIG.env, id="none"))
     with pytest.raises(UserError, match="give --dataset=FOLDER"):
         find_episodes(to_path(str(folder / "agent.safetensors")), None, WEIGHTS._replace(config=without))

@@ -60,11 +60,15 @@ function whatKeyHolds(event) {
 }
 
 function listenToKeys(commands) {
-  const typing = (event) => event.target.closest?.("select, input, dialog") || event.ctrlKey || event.metaKey || event.altKey;
+  const isForPage = (event) => {
+    const presses = event.key === "Enter" || event.key === " ";
+    const target = event.target.closest?.(presses ? "select, input, dialog, button, summary" : "select, input, dialog");
+    return target || event.ctrlKey || event.metaKey || event.altKey;
+  };
   window.addEventListener("keydown", (event) => {
-    if (typing(event)) return;
+    if (isForPage(event)) return;
     const what = whatKeyHolds(event);
-    const command = commands[event.key];
+    const command = commands[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (what === undefined && !command) return;
     event.preventDefault();
     if (what !== undefined) hold(event.code, what);

@@ -15,6 +15,7 @@ function note(text, isAlarm = false) {
 
 function connect() {
   note("connecting …");
+  [settings, waiting, unseen, keys.sent] = [null, null, 0, null];
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
   socket.binaryType = "arraybuffer";
   socket.onmessage = (event) => receive(decode(event.data));
@@ -73,6 +74,7 @@ function open(header) {
 }
 
 function draw() {
+  if (!waiting) return;
   const { header, images } = waiting;
   waiting = null;
   for (; unseen > 0; unseen--) tell({ kind: "seen" });

@@ -31,11 +31,20 @@ function showLook(header, images, actions) {
 }
 
 element("viewer").addEventListener("toggle", () => element("viewer").open && viewer.episodes.length && chooseEpisode());
-element("episode").addEventListener("change", chooseEpisode);
+for (const summary of document.querySelectorAll("summary")) summary.addEventListener("click", () => summary.blur());
+element("episode").addEventListener("change", () => {
+  chooseEpisode();
+  element("episode").blur();
+});
 element("timeline").addEventListener("input", () => lookAt(Number(element("timeline").value)));
+element("timeline").addEventListener("change", () => element("timeline").blur());
 for (const button of document.querySelectorAll("[data-by]")) {
-  button.addEventListener("click", () => lookAt(Number(element("timeline").value) + Number(button.dataset.by)));
+  button.addEventListener("click", () => {
+    lookAt(Number(element("timeline").value) + Number(button.dataset.by));
+    button.blur();
+  });
 }
 element("from-here").addEventListener("click", () => {
+  element("from-here").blur();
   viewer.tell({ kind: "start", episode: Number(element("episode").value), step: Number(element("timeline").value) });
 });
