@@ -11,7 +11,6 @@ MOST_PICTURE_BYTES = 1_000_000
 WORLDS = ("dream", "real", "both")
 DRIVERS = ("you", "policy")
 ORDERS = (1, 2)
-CHURNS = (0, 0.5, 1, 2, 4)
 FILES = ("gif", "mp4", "dataset")
 MOST_STEPS_DENOISING = 10
 MOST_HORIZON = 1_000
@@ -64,7 +63,7 @@ FIELDS: dict[str, dict[str, Check]] = {
     "sampler": {
         "steps": _whole(1, MOST_STEPS_DENOISING),
         "order": _one_of(ORDERS),
-        "churn": _one_of(CHURNS),
+        "churn": _number(0, MOST),
     },
     "temperature": {"reward": _number(0, 4), "end": _number(0, 4)},
     "pace": {"pace": _whole(1, 60)},  # steps per second

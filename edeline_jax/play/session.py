@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 
+from edeline_jax.dataset.episodes import Episode
 from edeline_jax.envs import env_seed
 from edeline_jax.play.dream import POLICY, Temperatures
-from edeline_jax.play.messages import CHURNS, MOST_STEPS_DENOISING, Message, MessageError
+from edeline_jax.play.messages import MOST_STEPS_DENOISING, Message, MessageError
 from edeline_jax.play.moment import Moment, difference, dream_begins, dreamt, game_begins, happened
 from edeline_jax.play.packing import file_kinds, pack
 from edeline_jax.play.picture import encode
@@ -20,6 +21,7 @@ from edeline_jax.play.start import Start, still
 
 PURPOSE = 17  # tells the seeds of these games from those of training and tests
 HORIZON, PACE = 50, 15  # steps, and steps per second: an Atari game with a frame skip of 4
+CHURNS = (0.0, 0.5, 1.0, 2.0, 4.0)  # beside the config's
 Answer = bytes | Callable[[], bytes]  # a message to the page, or how to make one that takes long, in any thread
 
 
@@ -73,7 +75,7 @@ class Session:
                 "source": stage.library.source,
                 "context": stage.config.context,
                 "most_steps": MOST_STEPS_DENOISING,
-                "churns": sorted({*CHURNS, stage.programs.sampler.churn}),
+                "churns": self._churns(),
                 "files": file_kinds(),
             }
         )
@@ -132,7 +134,7 @@ class Session:
         if self._world == "dream":
             start = self._chosen or stage.library.start(*stage.library.place(self._number))
         else:
-            self._game = stage.real_game(env_seed(self._seed, PURPOSE, abs(self._number)) >> 1, lives_end)
+            self._game = stage.real_game(env_seed(self._seed, PURPOSE, self._number % 2**31) >> 1, lives_end)
             start = self._game.start._replace(label=f"real game {self._number}")
         self._moments = {}
         if self._world != "real":
@@ -234,6 +236,8 @@ class Session:
         self._horizon = horizon
 
     def _on_sampler(self, steps: int, order: int, churn: float) -> None:
+        if churn not in self._churns():
+            raise MessageError(f"sampler: churn is one of {', '.join(f'{x:g}' for x in self._churns())}")
         self._wish = Sampler(steps, order, float(churn))
 
     def _on_temperature(self, reward: float, end: float) -> None:
@@ -246,20 +250,20 @@ class Session:
         self._strip = shown
 
     def _on_look(self, episode: int, step: int) -> list[Answer]:
-        recorded, at = self._recorded(episode, step)
+        recorded = self._recorded(episode, step)
         figures = {
             "kind": "look",
             "episode": episode,
-            "step": at,
-            "action": int(recorded.actions[at]),
-            "reward": float(recorded.rewards[at]),
-            "end": bool(recorded.ends[at]),
+            "step": step,
+            "action": int(recorded.actions[step]),
+            "reward": float(recorded.rewards[step]),
+            "end": bool(recorded.ends[step]),
         }
-        return [encode(figures, {"look": recorded.frames[at]})]
+        return [encode(figures, {"look": recorded.frames[step]})]
 
     def _on_start(self, episode: int, step: int) -> list[Answer]:
-        _, at = self._recorded(episode, step)
-        self._chosen = self._stage.library.start(episode, at)
+        self._recorded(episode, step)
+        self._chosen = self._stage.library.start(episode, step)
         return self._dream_from_here()
 
     def _on_record(self, on: bool) -> None:
@@ -270,11 +274,16 @@ class Session:
             return [encode({"kind": "note", "text": "nothing is recorded yet: press r, play, and press r again"})]
         return [functools.partial(pack, file, self._recorder.copy())]
 
-    def _recorded(self, episode: int, step: int) -> tuple[Any, int]:
+    def _churns(self) -> list[float]:
+        """Those on offer: each is a program of its own."""
+        return sorted({*CHURNS, self._stage.programs.sampler.churn})
+
+    def _recorded(self, episode: int, step: int) -> Episode:
+        """The episode, if it has this step."""
         episodes = self._stage.library.episodes
         if episode >= len(episodes) or step >= len(episodes[episode].actions):
             raise MessageError("no such step is recorded")
-        return episodes[episode], step
+        return episodes[episode]
 
     def _dream_from_here(self) -> list[Answer]:
         self._world, self._begins = "dream", True

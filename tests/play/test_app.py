@@ -150,6 +150,7 @@ def test_a_token_is_asked_for_where_others_can_reach_the_server(stage: Stage) ->
         ("x", "a message that is no JSON"),
         ('{"kind": "act", "action": 3}', "act: the game has 3 actions"),
         ('{"kind": "look", "episode": 9, "step": 0}', "no such step is recorded"),
+        ('{"kind": "sampler", "steps": 1, "order": 1, "churn": 3}', "sampler: churn is one of 0, 0.5, 1, 2, 4"),
         (b"\x00" * (MOST_PICTURE_BYTES + 1), "the picture has more than 1,000,000 bytes"),
     ],
 )

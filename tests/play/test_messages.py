@@ -63,7 +63,7 @@ def test_a_session_takes_every_kind_but_that_of_the_socket() -> None:
         ('{"kind": "temperature", "reward": 1, "end": 1e999}', "wrong value of end"),
         ('{"kind": "sampler", "steps": 11, "order": 1, "churn": 0}', "wrong value of steps"),
         ('{"kind": "sampler", "steps": 1, "order": 3, "churn": 0}', "wrong value of order"),
-        ('{"kind": "sampler", "steps": 1, "order": 1, "churn": 0.3}', "wrong value of churn"),
+        ('{"kind": "sampler", "steps": 1, "order": 1, "churn": -1}', "wrong value of churn"),
         ('{"kind": "pace", "pace": 61}', "wrong value"),
         ('{"kind": "download", "file": "/etc/passwd"}', "wrong value"),
     ],

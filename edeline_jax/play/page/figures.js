@@ -35,7 +35,7 @@ function subtract(one, other) {
 }
 
 const number = (x, digits) => (x === null || x === undefined ? "–" : x.toFixed(digits));
-const percent = (p) => (p === null || p === undefined ? "–" : `${(100 * p).toFixed(p > 0 && p < 0.1 ? 1 : 0)} %`);
+const percent = (p) => (p === null || p === undefined ? "–" : `${(100 * p).toFixed(p > 0 && p < 0.0995 ? 1 : 0)} %`);
 
 function makeBars(actions, hold) {
   const box = element("policy");
