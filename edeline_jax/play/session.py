@@ -19,7 +19,7 @@ from edeline_jax.play.recorder import Recorder
 from edeline_jax.play.stage import Stage
 from edeline_jax.play.start import Start, still
 
-PURPOSE = 17  # tells the seeds of these games from those of training and tests
+PURPOSE = 3  # of these games, as a part of their seeds: 0 to 2 are those of training, tests and exams
 HORIZON, PACE = 50, 15  # steps, and steps per second: an Atari game with a frame skip of 4
 CHURNS = (0.0, 0.5, 1.0, 2.0, 4.0)  # beside the config's
 Answer = bytes | Callable[[], bytes]  # a message to the page, or how to make one that takes long, in any thread
@@ -152,7 +152,6 @@ class Session:
             play = self._stage.programs.wait(self._sampler)
             self._dream, glance = play(self._dream, action, self._next_key(), self._temperatures)
             self._moments["dream"] = dreamt(before["dream"], jax.device_get(glance), self._horizon)
-            action = self._moments["dream"].action
         if "real" in before:
             self._moments["real"] = happened(before["real"], action, self._game.step(action), self._game)
         self._recorder.add(before, self._moments)
