@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edeline_jax.play.document import read_document
 from edeline_jax.play.gate import Gate
@@ -82,7 +82,10 @@ async def _serve(socket: WebSocket, visitor: Visitor, worker: Worker, house: Hou
     elif visitor.farewell is not None:
         await asyncio.wait((telling,), timeout=CLOSING)
     telling.cancel()
-    await asyncio.gather(hearing, telling, return_exceptions=True)
+    done, _ = await asyncio.wait((hearing, telling))
+    for task in done:
+        if not task.cancelled():
+            task.result()
 
 
 async def _hear(socket: WebSocket, visitor: Visitor, worker: Worker, idle_seconds: float) -> None:
@@ -120,8 +123,11 @@ def _read(event: Mapping) -> Message | bytes:
 
 
 async def _tell(socket: WebSocket, visitor: Visitor) -> None:
-    """Sends what there is to send until the visitor has to go."""
-    while not isinstance(message := await visitor.next(), Farewell):
-        await socket.send_bytes(message)
-    async with asyncio.timeout(CLOSING):
-        await socket.close(message.code, message.reason)
+    """Sends what there is to send until the visitor has to go, or is gone."""
+    with contextlib.suppress(
+        WebSocketDisconnect, RuntimeError, TimeoutError
+    ):  # gone, gone already, or listening no more
+        while not isinstance(message := await visitor.next(), Farewell):
+            await socket.send_bytes(message)
+        async with asyncio.timeout(CLOSING):
+            await socket.close(message.code, message.reason)

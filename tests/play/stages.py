@@ -50,12 +50,15 @@ def library() -> Library:
 def make_stage(config: Config = CONFIG, agent: Agent = NETWORKS) -> Stage:
     """With random weights, or with the rules of an agent's `ActionModel` and random weights for its policy.
 
-    The heads' weights are small, so that any reward and an end may come.
+    Those of the last layers are small, so that any reward, end and action may come.
     """
     params = random_params(NETWORKS, CONFIG)
     layers = params["world_model"]["params"]
     heads = jax.tree.map(lambda x: 0.2 * x, layers["rew_end_model"])
     params["world_model"] = {"params": layers | {"rew_end_model": heads}}
+    layers = params["actor_critic"]["params"]
+    actor = jax.tree.map(lambda x: 0.2 * x, layers["actor_linear"])
+    params["actor_critic"] = {"params": layers | {"actor_linear": actor}}
     if isinstance(agent.world_model, RuleModel):
         params["world_model"] = {}
     actions = name_actions("catch", "catch", 3)

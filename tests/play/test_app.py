@@ -209,6 +209,7 @@ def test_who_reads_nothing_holds_up_nobody(client: "testclient.TestClient") -> N
     """It gets a few pictures, and its game stops for want of a player; the others keep their pace."""
     with visit(client) as silent, visit(client) as other:
         for socket in (silent, other):
+            say(socket, "horizon", horizon=None)
             say(socket, "pace", pace=40)
         hear(other, "picture")
         began, count = time.monotonic(), 0

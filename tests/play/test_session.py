@@ -1,5 +1,6 @@
 """What a visitor sees: the imagination of training, real games, and what the keys do to them."""
 
+import dataclasses
 import functools
 import io
 import time
@@ -67,10 +68,11 @@ def key(number: int) -> jax.Array:
 def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     """Equal frames, rewards, ends and horizons, and after an end the next start."""
     params, model, shape = stage.params["world_model"], NETWORKS.world_model, CONFIG.frame_shape
-    step = jax.jit(functools.partial(imagination.step, model=model, config=CONFIG.world_model_env))
-    draw = jax.jit(lambda key: imagination.draw_step(split(key)[0], shape, 1, CONFIG.world_model_env))
+    config = dataclasses.replace(CONFIG.world_model_env, horizon=2)
+    step = jax.jit(functools.partial(imagination.step, model=model, config=config))
+    draw = jax.jit(lambda key: imagination.draw_step(split(key)[0], shape, 1, config))
     session = Session(stage, SEED)
-    told(session, "horizon", horizon=CONFIG.world_model_env.horizon)
+    told(session, "horizon", horizon=config.horizon)
     _, images = ticked(session)
     np.testing.assert_array_equal(images["dream"], library().start(*library().place(0)).frames[-1])
     state, starts, draws = imagination.reset(params, model, segment(0)), 1, 1
