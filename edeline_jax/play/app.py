@@ -124,9 +124,7 @@ def _read(event: Mapping) -> Message | bytes:
 
 async def _tell(socket: WebSocket, visitor: Visitor) -> None:
     """Sends what there is to send until the visitor has to go, or is gone."""
-    with contextlib.suppress(
-        WebSocketDisconnect, RuntimeError, TimeoutError
-    ):  # it is gone
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):  # it is gone
         while not isinstance(message := await visitor.next(), Farewell):
             await socket.send_bytes(message)
         async with asyncio.timeout(CLOSING):

@@ -20,7 +20,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise UserError(f"--host={host} --port={port}: {refusal(error)}; another --port may be free") from error
+        reason = refusal(error).split(" (")[0]  # Python repeats the address there
+        raise UserError(f"--host={host} --port={port}: {reason}; another --port may be free") from error
 
 
 def directions(host: str, port: int, token: str, environment: Mapping[str, str]) -> list[str]:

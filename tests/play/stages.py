@@ -57,7 +57,7 @@ def make_stage(config: Config = CONFIG, agent: Agent = NETWORKS) -> Stage:
     heads = jax.tree.map(lambda x: 0.2 * x, layers["rew_end_model"])
     params["world_model"] = {"params": layers | {"rew_end_model": heads}}
     layers = params["actor_critic"]["params"]
-    actor = jax.tree.map(lambda x: 0.2 * x, layers["actor_linear"])
+    actor = jax.tree.map(lambda x: 0.05 * x, layers["actor_linear"])
     params["actor_critic"] = {"params": layers | {"actor_linear": actor}}
     if isinstance(agent.world_model, RuleModel):
         params["world_model"] = {}

@@ -31,7 +31,10 @@ PATIENCE = 20.0  # s
 
 PIXELS = """id => {
   const canvas = document.querySelector(`#${id} canvas, canvas#${id}`);
-  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const copy = Object.assign(document.createElement('canvas'), {width: canvas.width, height: canvas.height});
+  const pen = copy.getContext('2d', {willReadFrequently: true});
+  pen.drawImage(canvas, 0, 0);
+  const data = pen.getImageData(0, 0, canvas.width, canvas.height).data;
   return [canvas.height, canvas.width, ...data];
 }"""
 GAMEPAD = """navigator.getGamepads = () => [{

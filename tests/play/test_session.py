@@ -29,7 +29,7 @@ from edeline_jax.world_model import imagination
 from tests.play.stages import CONFIG, NETWORKS, L, library, make_action_stage, make_stage, ticked, told
 from tests.world_model.rules import level
 
-SEED = 5
+SEED = 7
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     np.testing.assert_array_equal(images["dream"], library().start(*library().place(0)).frames[-1])
     state, starts, draws = imagination.reset(params, model, segment(0)), 1, 1
     ends = cuts = 0
-    for action in np.random.default_rng(0).integers(0, 3, 24).tolist():
+    for action in np.random.default_rng(0).integers(0, 3, 40).tolist():
         told(session, "act", action=action)
         header, images = ticked(session)
         draw_of_step = draw(key(draws))
@@ -128,24 +128,24 @@ def test_the_policy_plays_in_the_dream_as_in_training(stage: Stage) -> None:
     session = Session(stage, SEED)
     told(session, "driver", driver="policy")
     told(session, "horizon", horizon=None)
-    told(session, "temperature", reward=1, end=0)
-    header, images = ticked(session)
-    lstm, taken = burn_in(params, network, segment(0).frames[:, :-1]), []
-    for number in range(6):
-        gumbel = jax.random.gumbel(key(0) if number == 0 else split(key(number))[1], (1, 3))
-        frame = to_float(np.asarray(images["dream"]))[None]
-        logits, value, lstm, action = act(params, network, frame, lstm, gumbel)
-        shown = header["dream"]
-        policy = np.asarray(jax.nn.softmax(logits[0]), np.float64)
-        np.testing.assert_allclose(shown["policy"], policy, rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(shown["value"], value[0], rtol=1e-4)
-        np.testing.assert_allclose(shown["entropy"], -(policy * np.log(policy)).sum(), rtol=1e-3, atol=1e-5)
-        if shown["end"]:
-            break
+    taken, starts, begins = [], 0, True
+    for number in range(20):
         header, images = ticked(session)
-        assert header["dream"]["action"] == action[0]
-        taken.append(int(action[0]))
-    assert len(set(taken)) > 1
+        shown = header["dream"]
+        if begins:
+            lstm, policy_key, starts = burn_in(params, network, segment(starts).frames[:, :-1]), key(number), starts + 1
+        else:
+            policy_key = split(key(number))[1]
+            taken.append(shown["action"])
+            assert taken[-1] == action[0]
+        gumbel = jax.random.gumbel(policy_key, (1, 3))
+        logits, value, lstm, action = act(params, network, to_float(np.asarray(images["dream"]))[None], lstm, gumbel)
+        policy = np.asarray(jax.nn.softmax(logits[0]), np.float64)
+        np.testing.assert_allclose(shown["policy"], policy, rtol=1e-3)
+        np.testing.assert_allclose(shown["value"], value[0], rtol=1e-4)
+        np.testing.assert_allclose(shown["entropy"], -(policy * np.log(policy)).sum(), rtol=1e-3)
+        begins = shown["end"]
+    assert len(set(taken)) == 3 and starts > 1
 
 
 def test_the_temperature_of_ends_decides_how_often_they_are_drawn(stage: Stage) -> None:
