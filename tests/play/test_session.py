@@ -128,7 +128,7 @@ def test_the_policy_plays_in_the_dream_as_in_training(stage: Stage) -> None:
     session = Session(stage, SEED)
     told(session, "driver", driver="policy")
     told(session, "horizon", horizon=None)
-    taken, starts, begins = [], 0, True
+    taken, starts, begins, action, lstm = [], 0, True, None, None
     for number in range(20):
         header, images = ticked(session)
         shown = header["dream"]
