@@ -1,7 +1,6 @@
 """The player in Chromium: keys, mouse, touch and gamepad, in the dream and in the real game."""
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edeline_jax.play.gate import Gate
-from edeline_jax.play.server import listen
 from edeline_jax.play.session import HORIZON
+from tests.play.serving import served
 from tests.play.stages import CONFIG, library, make_action_stage
 from tests.world_model.rules import level
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser-tests`")
-uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `play`")
+pytest.importorskip("uvicorn", reason="needs the extra `play`")
 pytest.importorskip("starlette", reason="needs the extra `play`")
 pytest.importorskip("websockets", reason="needs the extra `play`")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -44,18 +42,8 @@ GAMEPAD = """navigator.getGamepads = () => [{
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    from edeline_jax.play.app import House, make_app
-
-    stage = make_action_stage()
-    stage.programs.wait(stage.programs.sampler)
-    with listen("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(uvicorn.Config(make_app(stage, Gate(""), House(4, 600)), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        yield f"http://localhost:{listening.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join(timeout=20)
-    stage.programs.close()
+    with served(make_action_stage()) as address:
+        yield f"http://{address}/"
 
 
 @pytest.fixture(scope="module")
