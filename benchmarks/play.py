@@ -7,21 +7,14 @@ The page is a socket on the same machine, so the network and the drawing are not
 
 import json
 import statistics
+import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
-import uvicorn
 from websockets.sync.client import ClientConnection, connect
 
-from edeline_jax.agent.weights import read_agent
-from edeline_jax.play.app import House, make_app
-from edeline_jax.play.gate import Gate
 from edeline_jax.play.picture import decode
-from edeline_jax.play.server import listen
-from edeline_jax.play.stage import set_stage
-from edeline_jax.runtime.files import to_path
 
 SECONDS = 10.0
 KEYS = 60
@@ -70,30 +63,34 @@ def latencies(page: ClientConnection, world: str, pace: int) -> list[float]:
     return times
 
 
+def start(run: str) -> tuple[subprocess.Popen, str]:
+    """The program, and its page's address."""
+    line = [sys.executable, "-m", "edeline_jax.play", f"--workdir={run}", "--port=0"]
+    program = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    for text in program.stdout:
+        print(text, end="", flush=True)
+        if text.startswith("open http://"):
+            return program, text.removeprefix("open http://").strip().rstrip("/")
+    sys.exit(program.wait())
+
+
 def main(run: str) -> None:
-    source = to_path(run)
-    stage = set_stage(source, None, read_agent(source), print)
-    with listen("127.0.0.1", 0) as listening:
-        server = uvicorn.Server(uvicorn.Config(make_app(stage, Gate(""), House(8, 600)), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        address = f"localhost:{listening.getsockname()[1]}"
-        for world, shown in (("dream", "dream"), ("real", "real"), ("both", "dream")):
-            with connect(f"ws://{address}/play", origin=f"http://{address}") as page:
-                say(page, "world", world=world)
-                say(page, "horizon", horizon=None)
-                while shown not in see(page):
-                    pass
-                rate = pictures_per_second(page)
-                print(f"{world}: {rate:.1f} pictures per second, of {FASTEST} asked for", flush=True)
-                for pace in (15, 30):
-                    times = [1000 * x for x in latencies(page, shown, pace)]
-                    late = sorted(times)[int(0.95 * len(times))]
-                    words = f"median {statistics.median(times):.0f} ms, 95 % within {late:.0f} ms"
-                    print(f"{world}, {pace} steps per second: key to picture {words}", flush=True)
-        server.should_exit = True
-        thread.join()
-    stage.programs.close()
+    program, address = start(run)
+    for world, shown in (("dream", "dream"), ("real", "real"), ("both", "dream")):
+        with connect(f"ws://{address}/play", origin=f"http://{address}") as page:
+            say(page, "world", world=world)
+            say(page, "horizon", horizon=None)
+            while shown not in see(page):
+                pass
+            rate = pictures_per_second(page)
+            print(f"{world}: {rate:.1f} pictures per second, of {FASTEST} asked for", flush=True)
+            for pace in (15, 30):
+                times = [1000 * x for x in latencies(page, shown, pace)]
+                late = sorted(times)[int(0.95 * len(times))]
+                words = f"median {statistics.median(times):.0f} ms, 95 % within {late:.0f} ms"
+                print(f"{world}, {pace} steps per second: key to picture {words}", flush=True)
+    program.terminate()
+    program.wait()
 
 
 if __name__ == "__main__":
