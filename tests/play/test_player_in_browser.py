@@ -176,20 +176,21 @@ def test_pause_step_again_and_another_start(player: Player) -> None:
     stood = player.step()
     page.wait_for_timeout(300)
     assert player.step() == stood
+    page.keyboard.press("Enter")
+    player.until(lambda: player.step() == 0)
     page.keyboard.press("e")
-    player.until(lambda: player.step() == (stood + 1) % (HORIZON + 1) or player.step() == 0)
-    frames = [library().start(*library().place(number)).frames[-1] for number in (0, 1)]
-    for key in ("Enter", "ArrowRight", "ArrowLeft"):
-        page.keyboard.press(key)
-        player.until(lambda: player.step() == 0)
-        page.wait_for_timeout(150)
-        shown = player.pixels("dream")
-        np.testing.assert_array_equal(shown, player.pixels("start"))
-        if key == "ArrowLeft":
-            before = shown
-    page.click("#next")
-    player.until(lambda: (player.pixels("start") != before).any())
-    assert any((frame == before).all() for frame in frames) or player.text("start")
+    page.keyboard.press("e")
+    player.until(lambda: player.step() == 2)
+    page.wait_for_timeout(200)
+    assert player.step() == 2
+    starts = [library().start(*library().place(number)) for number in range(-1, 12)]
+    here = next(n for n, start in enumerate(starts) if player.text("start").endswith(start.label))
+    for press, by in (("Enter", 0), ("ArrowRight", 1), ("ArrowLeft", 0), ("#next", 1), ("#previous", 0), ("#reset", 0)):
+        page.click(press) if press[0] == "#" else page.keyboard.press(press)
+        start = starts[here + by]
+        player.until(lambda start=start: player.text("start").endswith(start.label) and player.step() == 0)
+        for canvas in ("start", "dream"):
+            np.testing.assert_array_equal(player.pixels(canvas), start.frames[-1])
     page.keyboard.press("ArrowUp")
     player.until(lambda: page.input_value("#horizon") == "100")
 
