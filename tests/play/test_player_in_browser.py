@@ -35,6 +35,11 @@ PIXELS = """id => {
   const data = pen.getImageData(0, 0, canvas.width, canvas.height).data;
   return [canvas.height, canvas.width, ...data];
 }"""
+MOVE = """([id, value]) => {
+  const slider = document.getElementById(id);
+  slider.value = value;
+  slider.dispatchEvent(new Event('change'));
+}"""
 GAMEPAD = """navigator.getGamepads = () => [{
   index: 0, axes: [window.tilt ?? 0, 0], buttons: Array.from({length: 17}, (_, i) => ({pressed: i === window.button})),
 }]"""
@@ -147,6 +152,7 @@ def test_side_by_side_begins_alike_and_takes_the_same_keys(player: Player) -> No
     keyboard.press(".")
     player.until(lambda: player.pressed("#pause"))
     keyboard.press("v")
+    player.until(lambda: player.pressed("[data-world=real]"))
     keyboard.press("v")
     player.until(lambda: player.page.is_visible("#difference") and player.step() == 0)
     start = player.pixels("real")
@@ -226,7 +232,7 @@ def test_the_model_is_changed_while_it_dreams(player: Player) -> None:
     page = player.page
     page.check("#shown")
     player.until(lambda: page.locator("#strip canvas").count() == 2)
-    page.fill("#steps", "3")
+    page.evaluate(MOVE, ["steps", 3])
     page.select_option("#order", "2")
     player.until(lambda: page.locator("#strip canvas").count() == 4)
     page.select_option("#horizon", "")
