@@ -64,16 +64,13 @@ class Session:
             {
                 "kind": "hello",
                 "title": stage.config.env.id if stage.config.has_env else stage.library.source,
-                "size": stage.config.env.size,
                 "actions": [action._asdict() for action in stage.actions],
-                "idle": stage.idle,
                 "worlds": ["dream", "real", "both"] if stage.config.has_env else ["dream"],
                 "episodes": [
                     {"steps": len(episode.actions), "reward": float(episode.rewards.sum())}
                     for episode in stage.library.episodes
                 ],
                 "source": stage.library.source,
-                "context": stage.config.context,
                 "most_steps": MOST_STEPS_DENOISING,
                 "churns": self._churns(),
                 "files": file_kinds(),

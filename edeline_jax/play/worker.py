@@ -5,7 +5,9 @@ import contextlib
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from edeline_jax.play.messages import Message, MessageError
 from edeline_jax.play.session import Answer, Session
@@ -108,7 +110,7 @@ class Worker:
                 future = self._packer.submit(answer)
                 future.add_done_callback(lambda done: self._packed(visitor, done))
 
-    def _packed(self, visitor: Visitor, done) -> None:
+    def _packed(self, visitor: Visitor, done: Future[bytes]) -> None:
         if done.cancelled():
             return
         if done.exception() is not None:
@@ -120,7 +122,7 @@ class Worker:
     def _dismiss(self, visitor: Visitor, farewell: Farewell) -> None:
         self._call(visitor.dismiss, farewell)
 
-    def _call(self, function, *arguments) -> None:
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the program ends
             self._loop.call_soon_threadsafe(function, *arguments)
 
