@@ -5,6 +5,7 @@ from edeline_jax.runtime.command_line import say
 PROGRAMS = {
     "train": "trains an agent, or resumes a run",
     "evaluate": "plays games with a trained agent, and scores them",
+    "play": "plays in a trained agent's world model, in a browser",
     "report": "prints the scores of runs",
     "convert": "converts an agent's weights between formats",
     "dataset": "inspects, imports and exports recorded experience",

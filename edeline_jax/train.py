@@ -4,17 +4,15 @@ Usage: `python -m edeline_jax.train --config=configs/atari.py:breakout [--config
 The same command with the same --workdir resumes a run.
 """
 
-import contextlib
 import gc
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
 from edeline_jax.config.files import define_flag, load
 from edeline_jax.config.listing import listing
 from edeline_jax.runtime import command_line
+from edeline_jax.runtime.compilation_cache import keep_programs
 from edeline_jax.runtime.errors import UserError, shorten
 
 CONFIG = define_flag("configs/FILE.py[:SPEC], or a name such as atari:breakout; keys as --config.KEY=VALUE.")
@@ -29,15 +27,6 @@ DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "On a GPU: the same bits in every run, by slower programs (docs/running.md)."
 )
 PROFILE = flags.DEFINE_bool("profile", False, "Leaves a jax.profiler trace of a few updates in the run's folder.")
-
-
-def cache_folder() -> Path | None:
-    """The user's folder for caches; None for a user without a home."""
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder)
-    with contextlib.suppress(RuntimeError):
-        return Path.home() / ".cache"
-    return None
 
 
 def more_help() -> str:
@@ -71,8 +60,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--config is missing: give a file, such as --config=configs/atari.py:breakout")
     import jax  # after the flags are parsed, so that a wrong flag fails at once
 
-    if jax.config.jax_compilation_cache_dir is None and (cache := cache_folder()):
-        jax.config.update("jax_compilation_cache_dir", str(cache / "edeline-jax"))
+    keep_programs()
     from edeline_jax.config import pour
     from edeline_jax.runtime import cluster, devices
     from edeline_jax.runtime.interruption import Interruption

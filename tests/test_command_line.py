@@ -107,7 +107,7 @@ def test_a_line_does_not_cut_through_a_bar(capsys: pytest.CaptureFixture) -> Non
 def test_the_package_lists_its_programs() -> None:
     result = module("edeline_jax")
     assert result.returncode == 0
-    for name in ("train", "evaluate", "report", "convert", "dataset"):
+    for name in ("train", "evaluate", "play", "report", "convert", "dataset"):
         assert f"python -m edeline_jax.{name} " in result.stdout
 
 
@@ -118,7 +118,7 @@ def test_a_user_without_a_home_and_odd_folders(tmp_path: Path) -> None:
     blocked.write_text("")
     assert_one_line_error(train(blocked / "run"), r"a\nfile/run: cannot be used as --workdir")
     code = "import os; os.environ.pop('HOME', 0); import pwd; pwd.getpwuid = {}.__getitem__; "
-    code += "from edeline_jax.train import cache_folder; print(cache_folder())"
+    code += "from edeline_jax.runtime.compilation_cache import cache_folder; print(cache_folder())"
     env = {name: value for name, value in environment().items() if name != "XDG_CACHE_HOME"}
     for variables, found in (({}, "None"), ({"XDG_CACHE_HOME": "/x"}, "/x")):
         line = [sys.executable, "-c", code]

@@ -15,7 +15,7 @@ FLOORS = (  # from the ground up; rooms of one floor do not know each other
     ("acting",),
     ("learning",),
     ("evaluation",),
-    ("training",),
+    ("training", "play"),
     ("train", "evaluate", "convert", "__main__"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, Scoreboard
-from edeline_jax.actor_critic.choice import choose
+from edeline_jax.actor_critic.chooser import Chooser
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.envs.vector import Transition, VectorEnv
 from edeline_jax.nn.params import Params
@@ -31,29 +31,23 @@ class Player:
 
     def __init__(self, env: VectorEnv, network: ActorCritic, epsilon: float, key: jax.Array):
         self.env = env
-        self._network = network
-        self._epsilon = epsilon
-        self._key = key
-        self._steps = 0
+        self._chooser = Chooser(network, key, epsilon)
         self.reset()
 
     def reset(self) -> None:
         """Starts new games in all environments."""
         n = self.env.num_envs
         self._frames = self.env.reset()
-        self._lstm = self._network.init_state(n)
-        self._fresh = np.ones(n, bool)
+        self._chooser.begin(n)
         self._scoreboard = Scoreboard(n)
 
     def step(self, params: Params) -> Play:
         """Plays one step in all environments with the given actor-critic parameters."""
-        key = jax.random.fold_in(self._key, self._steps)
-        self._steps += 1
-        actions, self._lstm = choose(params, self._network, self._frames, self._lstm, self._fresh, key, self._epsilon)
-        frames, starts, actions = self._frames, self._fresh, np.asarray(actions)
+        frames, starts = self._frames, self._chooser.fresh
+        actions = np.asarray(self._chooser.choose(params, frames).actions)
         transition = self.env.step(actions)
         self._frames = transition.obs
-        self._fresh = transition.end | transition.truncation
+        self._chooser.fresh = transition.end | transition.truncation
         games = self._scoreboard.count(transition.reward, transition.game_over, transition.measures)
         return Play(frames, starts, actions, transition, games)
 

@@ -1,5 +1,7 @@
 """Actions in real environments: drawn from the policy, its likeliest ones, or now and then uniformly random ones."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -8,6 +10,14 @@ from edeline_jax.actor_critic.rollout import act
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import to_float
+
+
+class Choice(NamedTuple):
+    """What the policy thinks of N frames, and the actions that were chosen."""
+
+    actions: jax.Array  # int32 [N]
+    logits: jax.Array  # float32 [N, A]
+    values: jax.Array  # float32 [N]
 
 
 @jax.jit(static_argnums=(1, 7))
@@ -20,7 +30,7 @@ def choose(
     key: jax.Array,
     epsilon: jax.Array,
     greedy: bool = False,
-) -> tuple[jax.Array, LSTMState]:
+) -> tuple[Choice, LSTMState]:
     """Actions in N environments, and the next LSTM state.
 
     Args:
@@ -33,13 +43,13 @@ def choose(
       greedy: takes the likeliest action instead of drawing one.
 
     Returns:
-      The actions, int32 [N], and the LSTM state.
+      The choice, and the LSTM state.
     """
     sample_key, explore_key, uniform_key = jax.random.split(key, 3)
     lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
     shape = (len(frames), network.num_actions)
     gumbel = jnp.zeros(shape) if greedy else jax.random.gumbel(sample_key, shape)
-    _, _, lstm, chosen = act(params, network, to_float(frames), lstm, gumbel)
+    logits, values, lstm, chosen = act(params, network, to_float(frames), lstm, gumbel)
     uniform = jax.random.randint(uniform_key, chosen.shape, 0, network.num_actions)
     explores = jax.random.bernoulli(explore_key, epsilon, chosen.shape)
-    return jnp.where(explores, uniform, chosen).astype(jnp.int32), lstm
+    return Choice(jnp.where(explores, uniform, chosen).astype(jnp.int32), logits, values), lstm

@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.actor_critic.choice import choose
+from edeline_jax.actor_critic.chooser import Chooser
 from edeline_jax.agent.networks import Agent, build_agent
 from edeline_jax.agent.reference import ACTION_EMBEDDING
 from edeline_jax.agent.weights import Weights, read_agent, to_params
 from edeline_jax.config import Config, pour
 from edeline_jax.config.files import load as load_config
 from edeline_jax.config.schema import WorldModelEnvConfig
-from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.segment import pad
@@ -43,9 +42,7 @@ class TrainedAgent:
         self.num_actions = networks.actor_critic.num_actions
         self._params = params
         self._networks = networks
-        self._policy = policy
-        self._lstm: LSTMState | None = None  # the next frames say of how many environments
-        self.reset(seed=seed)
+        self._chooser = Chooser(networks.actor_critic, jax.random.key(seed), policy.epsilon, policy.greedy)
 
     def reset(self, where: Any = None, *, seed: int | None = None) -> None:
         """Begins anew: the agent forgets what it has seen.
@@ -58,15 +55,15 @@ class TrainedAgent:
           ValueError: `where` is not of this kind.
         """
         if seed is not None:
-            self._key = jax.random.key(seed)
-            self._steps = 0
+            self._chooser.seed(jax.random.key(seed))
+        n = len(self._chooser.fresh)
         if where is None:
-            self._lstm = None
-        elif self._lstm is not None:
-            where, n = np.asarray(where), len(self._lstm.hx)
+            self._chooser.begin(0)  # the next frames say of how many environments
+        elif n > 0:
+            where = np.asarray(where)
             if where.dtype != bool or where.shape != (n,):
                 raise ValueError(f"where must be bool [{n}], one for each environment; got {_described(where)}")
-            self._fresh |= where
+            self._chooser.fresh |= where
 
     def act(self, frames: Any) -> np.ndarray | int:
         """Actions, int32 [N], in N environments that go on from the frames of the last call; see `reset`.
@@ -84,27 +81,14 @@ class TrainedAgent:
             size = ", ".join(map(str, shape))
             raise ValueError(f"frames must be uint8 [N, {size}] or uint8 [{size}]; got {_described(frames)}")
         batch = frames.reshape(-1, *shape)
-        if self._lstm is None:
-            self._lstm = self._networks.actor_critic.init_state(len(batch))
-            self._fresh = np.ones(len(batch), bool)
-        elif len(self._lstm.hx) != len(batch):
+        n = len(self._chooser.fresh)
+        if n == 0:
+            self._chooser.begin(len(batch))
+        elif n != len(batch):
             raise ValueError(
-                f"frames of {len(batch)} environments, but {len(self._lstm.hx)} are under way: call reset() before "
-                "their number changes"
+                f"frames of {len(batch)} environments, but {n} are under way: call reset() before their number changes"
             )
-        key = jax.random.fold_in(self._key, self._steps)
-        actions, self._lstm = choose(
-            self._params["actor_critic"],
-            self._networks.actor_critic,
-            batch,
-            self._lstm,
-            self._fresh,
-            key,
-            self._policy.epsilon,
-            self._policy.greedy,
-        )
-        self._steps += 1
-        self._fresh = np.zeros(len(batch), bool)
+        actions = self._chooser.choose(self._params["actor_critic"], batch).actions
         return np.asarray(actions) if frames.ndim == 4 else int(actions[0])
 
     def imagine(self, frames: Any, actions: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -29,15 +29,15 @@ class Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict())
 
-    def read(self, stop: int) -> Iterator[tuple[int, Chunk]]:
-        """Yields (first position, chunk) before `stop`; damaged files are skipped with a warning, and stay.
+    def read(self, stop: int, begin: int = 0) -> Iterator[tuple[int, Chunk]]:
+        """Yields (first position, chunk) from `begin` to `stop`; damaged files are skipped with a warning, and stay.
 
         Raises:
           MisfitError: a file holds steps of other shapes: the journal is of another config.
           DatasetError: the operating system cannot read a file.
         """
         for first, end, path in files(self._folder):
-            if end > stop:
+            if first < begin or end > stop:
                 continue
             try:
                 yield first, Chunk(**read_arrays(path, self._layout(end - first)))
@@ -65,12 +65,16 @@ def files(folder: Path) -> list[tuple[int, int, Path]]:
     return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
 
 
-def episodes(journal: Journal, stop: int) -> Iterator[tuple[int, Episode]]:
-    """Yields (number, episode) up to position `stop`, each once its last step is read; the oldest has number 0."""
+def episodes(journal: Journal, stop: int, begin: int = 0) -> Iterator[tuple[int, Episode]]:
+    """Yields (number, episode) up to position `stop`, each once its last step is read; the oldest has number 0.
+
+    Args:
+      begin: the position of a chunk, where every stream begins an episode; what came before is left out.
+    """
     count = 0
     position = 0
     parts: dict[int, tuple[int, list[Episode]]] = {}  # stream -> number and steps of its open episode
-    for first, chunk in journal.read(stop):
+    for first, chunk in journal.read(stop, begin):
         starts = chunk.starts.copy()
         starts[:, 0] |= first != position  # a gap ends every open episode
         position = first + starts.shape[1]

@@ -28,6 +28,7 @@ DRY_RUNS = {
     "environment": ({"EDELINE_EXTRAS": "test,cuda12"}, "environment.sh"),
     "environment_newest": ({"EDELINE_PYTHON": "python3.13"}, "environment.sh"),
     "quickstart": ({}, "quickstart.sh", "--config.seed=1"),
+    "play": ({}, "play.sh", "--port=9000"),
     "test": ({"XDG_CACHE_HOME": "/cache"}, "test.sh", "-m", "slow"),
     "resume": ({}, "resume.sh", "outputs/a run", "--config.evaluation.every=5"),
     "tpu_vm_create": (SLICE | KIND | {"EDELINE_SPOT": "1"}, "tpu_vm.sh", "create"),

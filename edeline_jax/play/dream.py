@@ -1,0 +1,134 @@
+"""The world model and the policy as one game: sampler, memory, heads and policy in a single program."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from edeline_jax.actor_critic.network import burn_in
+from edeline_jax.actor_critic.rollout import act
+from edeline_jax.agent.networks import Agent
+from edeline_jax.config.schema import WorldModelEnvConfig
+from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.nn.params import Params
+from edeline_jax.replay.frame import from_float
+from edeline_jax.replay.segment import pad
+from edeline_jax.world_model.imagination import ImaginationState, StepDraws, advance, draw_outcome, draw_step, reset
+
+POLICY = -1  # in place of an action: the one that the policy has drawn
+
+
+class Dream(NamedTuple):
+    """One imagined environment, with what policy and memory keep of it; leaves have a batch of 1."""
+
+    world: ImaginationState
+    lstm: LSTMState  # has seen the newest frame
+    choice: jax.Array  # int [1]: the policy's action in the newest frame
+    h: jax.Array  # [1, D], of the last action; zeros at the start
+
+
+class Opinion(NamedTuple):
+    """What the policy thinks of a frame."""
+
+    policy: jax.Array  # [A], probabilities
+    value: jax.Array  # []
+
+
+class Glance(NamedTuple):
+    """An imagined step as it is shown."""
+
+    trajectory: jax.Array  # uint8 [num_steps_denoising + 1, H, W, 3]: noise to the frame; see `denoise_frame`
+    action: jax.Array  # int [], which led to the frame
+    reward: jax.Array  # float32 []: -1, 0 or 1
+    end: jax.Array  # bool []
+    rewards: jax.Array  # [3], probabilities of the signs -1, 0 and 1
+    ends: jax.Array  # [], probability of the end
+    memory: jax.Array  # [2]: |h|, and by how much it moved in this step
+    opinion: Opinion
+
+
+class Temperatures(NamedTuple):
+    """Factors of the noise that rewards and ends are drawn with: 1 as in training, 0 always the likeliest."""
+
+    reward: float = 1.0
+    end: float = 1.0
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def begin(params: Params, agent: Agent, frames: jax.Array, actions: jax.Array, key: jax.Array) -> tuple[Dream, Opinion]:
+    """Begins where real frames end.
+
+    Args:
+      params: of `agent`.
+      frames: uint8 [L, H, W, 3], oldest first.
+      actions: int32 [L]; the last is not used.
+      key: consumed.
+    """
+    there = jnp.ones((1, len(frames)), bool)
+    start = pad(frames[None], actions[None], jnp.zeros(there.shape), ~there, there)
+    world = reset(params["world_model"], agent.world_model, start)
+    lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1])
+    lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], lstm, key)
+    inputs = (params["world_model"], world.frames[:, -1:], start.actions[:, -1:], world.caches)
+    h, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="embed"), *inputs)
+    return Dream(world, lstm, choice, jnp.zeros((1, h.shape[-1]))), opinion
+
+
+@functools.partial(jax.jit, static_argnums=(1, 6), donate_argnums=2)
+def step(
+    params: Params,
+    agent: Agent,
+    dream: Dream,
+    action: jax.Array,
+    key: jax.Array,
+    temperatures: Temperatures,
+    config: WorldModelEnvConfig,
+) -> tuple[Dream, Glance]:
+    """Imagines a step, as `imagination.step` does with the same draws, but for restarts: who plays decides on them.
+
+    Args:
+      params: of `agent`.
+      dream: donated.
+      action: int32 [], or `POLICY`.
+      key: consumed; see `split`.
+    """
+    model, weights = agent.world_model, params["world_model"]
+    key, policy_key = split(key)
+    action = jnp.where(action == POLICY, dream.choice, action)
+    draws = _tempered(draw_step(key, dream.world.frames.shape[2:], 1, config), temperatures)
+    world, h, trajectory = advance(weights, model, dream.world, action, draws, config)
+    reward, end = draw_outcome(weights, model, h, draws)
+    rewards, ends = model.apply(weights, h, method="outcome_logits")
+    lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
+    moved = jnp.stack([jnp.linalg.norm(h), jnp.linalg.norm(h - dream.h)])
+    return Dream(world, lstm, choice, h), Glance(
+        trajectory=from_float(trajectory[:, 0].clip(-1, 1)),
+        action=action[0],
+        reward=reward[0],
+        end=end[0],
+        rewards=jax.nn.softmax(rewards[0]),
+        ends=jax.nn.softmax(ends[0])[1],
+        memory=moved,
+        opinion=opinion,
+    )
+
+
+def split(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The keys of the world model's draws (see `draw_step`) and of the policy's. The key is consumed."""
+    world_key, policy_key = jax.random.split(key)
+    return world_key, policy_key
+
+
+def _consider(
+    params: Params, agent: Agent, frame: jax.Array, lstm: LSTMState, key: jax.Array
+) -> tuple[LSTMState, jax.Array, Opinion]:
+    """The LSTM's state after a frame [1, H, W, C], the action drawn in it, int [1], and the opinion on it."""
+    network = agent.actor_critic
+    gumbel = jax.random.gumbel(key, (1, network.num_actions))
+    logits, value, lstm, choice = act(params["actor_critic"], network, frame, lstm, gumbel)
+    return lstm, choice, Opinion(jax.nn.softmax(logits[0]), value[0])
+
+
+def _tempered(draws: StepDraws, temperatures: Temperatures) -> StepDraws:
+    return draws._replace(reward=draws.reward * temperatures.reward, end=draws.end * temperatures.end)

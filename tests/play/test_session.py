@@ -1,0 +1,366 @@
+"""What a visitor sees: the imagination of training, real games, and what the keys do to them."""
+
+import dataclasses
+import functools
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from edeline_jax.actor_critic.network import burn_in
+from edeline_jax.actor_critic.rollout import act
+from edeline_jax.dataset.episodes import open_dataset
+from edeline_jax.envs import make_env
+from edeline_jax.play.dream import split
+from edeline_jax.play.messages import Message, MessageError
+from edeline_jax.play.picture import decode
+from edeline_jax.play.session import Session
+from edeline_jax.play.stage import Stage
+from edeline_jax.replay.frame import from_float, to_float
+from edeline_jax.replay.segment import Segment, pad
+from edeline_jax.runtime.files import to_path
+from edeline_jax.world_model import imagination
+from tests.play.stages import CONFIG, NETWORKS, L, library, make_action_stage, make_stage, ticked, told
+from tests.world_model.rules import level
+
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    stage = make_stage()
+    yield stage
+    stage.programs.close()
+
+
+@pytest.fixture(scope="module")
+def action_stage() -> Iterator[Stage]:
+    stage = make_action_stage()
+    yield stage
+    stage.programs.close()
+
+
+@pytest.fixture
+def session(action_stage: Stage) -> Iterator[Session]:
+    """In a dream that shows the latest action; its first picture has been shown."""
+    session = Session(action_stage, SEED)
+    ticked(session)
+    yield session
+    session.close()
+
+
+def segment(number: int) -> Segment:
+    start = library().start(*library().place(number))
+    there = np.ones((1, L), bool)
+    return jax.jit(pad)(start.frames[None], start.actions[None], np.zeros((1, L), np.float32), ~there, there)
+
+
+def key(number: int) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(SEED), number)
+
+
+def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
+    """Equal frames, rewards, ends and horizons, and after an end the next start."""
+    params, model, shape = stage.params["world_model"], NETWORKS.world_model, CONFIG.frame_shape
+    config = dataclasses.replace(CONFIG.world_model_env, horizon=2)
+    step = jax.jit(functools.partial(imagination.step, model=model, config=config))
+    draw = jax.jit(lambda key: imagination.draw_step(split(key)[0], shape, 1, config))
+    session = Session(stage, SEED)
+    told(session, "horizon", horizon=config.horizon)
+    _, images = ticked(session)
+    np.testing.assert_array_equal(images["dream"], library().start(*library().place(0)).frames[-1])
+    state, starts, draws = imagination.reset(params, model, segment(0)), 1, 1
+    ends = cuts = 0
+    for action in np.random.default_rng(0).integers(0, 3, 40).tolist():
+        told(session, "act", action=action)
+        header, images = ticked(session)
+        draw_of_step = draw(key(draws))
+        state, outcome = step(params, state=state, action=np.array([action]), draws=draw_of_step, start=segment(starts))
+        np.testing.assert_array_equal(images["dream"], from_float(outcome.final_obs[0]))
+        shown = header["dream"]
+        assert (shown["action"], shown["reward"], shown["end"]) == (action, outcome.reward[0], outcome.end[0])
+        assert shown["cut"] == outcome.truncation[0]
+        draws += 1
+        if shown["end"] or shown["cut"]:
+            ends, cuts, starts, draws = ends + shown["end"], cuts + (not shown["end"]), starts + 1, draws + 1
+            header, images = ticked(session)
+            assert header["dream"]["step"] == 0
+            np.testing.assert_array_equal(images["dream"], from_float(outcome.obs[0]))
+    assert ends and cuts
+
+
+def test_predictions_and_memory_are_the_models(stage: Stage) -> None:
+    params, model = stage.params["world_model"], NETWORKS.world_model
+    session = Session(stage, SEED)
+    told(session, "horizon", horizon=None)
+    told(session, "temperature", reward=0, end=0)
+    ticked(session)
+    state, hs = imagination.reset(params, model, segment(0)), []
+    embed = jax.jit(functools.partial(model.apply, method="embed"))
+    for action in (1, 2, 0):
+        told(session, "act", action=action)
+        header, images = ticked(session)
+        h, caches = embed(params, state.frames[:, -1:], np.array([[action]]), state.caches)
+        frames = np.concatenate([state.frames[:, 1:], to_float(images["dream"])[None, None]], 1)
+        state = state._replace(frames=frames, caches=caches)
+        rewards, ends = (jax.nn.softmax(x[0, 0]) for x in model.apply(params, h, method="outcome_logits"))
+        shown = header["dream"]
+        np.testing.assert_allclose(shown["rewards"], rewards, rtol=1e-4)
+        np.testing.assert_allclose(shown["ends"], ends[1], rtol=1e-4)
+        assert shown["reward"] == np.argmax(rewards) - 1 and shown["end"] == bool(ends[1] > 0.5)
+        hs.append(np.asarray(h[0, 0]))
+        last = hs[-2] if len(hs) > 1 else 0 * hs[0]
+        np.testing.assert_allclose(shown["memory"], [np.linalg.norm(hs[-1]), np.linalg.norm(hs[-1] - last)], rtol=1e-4)
+        if shown["end"]:
+            break
+    assert hs
+
+
+def test_the_policy_plays_in_the_dream_as_in_training(stage: Stage) -> None:
+    """Its LSTM is burnt in on the start, its actions are drawn from what it thinks of each frame."""
+    params, network = stage.params["actor_critic"], NETWORKS.actor_critic
+    session = Session(stage, SEED)
+    told(session, "driver", driver="policy")
+    told(session, "horizon", horizon=None)
+    taken, starts, begins, action, lstm = [], 0, True, None, None
+    for number in range(20):
+        header, images = ticked(session)
+        shown = header["dream"]
+        if begins:
+            lstm, policy_key, starts = burn_in(params, network, segment(starts).frames[:, :-1]), key(number), starts + 1
+        else:
+            policy_key = split(key(number))[1]
+            taken.append(shown["action"])
+            assert taken[-1] == action[0]
+        gumbel = jax.random.gumbel(policy_key, (1, 3))
+        logits, value, lstm, action = act(params, network, to_float(np.asarray(images["dream"]))[None], lstm, gumbel)
+        policy = np.asarray(jax.nn.softmax(logits[0]), np.float64)
+        np.testing.assert_allclose(shown["policy"], policy, rtol=1e-3)
+        np.testing.assert_allclose(shown["value"], value[0], rtol=1e-4)
+        np.testing.assert_allclose(shown["entropy"], -(policy * np.log(policy)).sum(), rtol=1e-3)
+        begins = shown["end"]
+    assert len(set(taken)) == 3 and starts > 1
+
+
+def test_the_temperature_of_ends_decides_how_often_they_are_drawn(stage: Stage) -> None:
+    lengths = {}
+    for temperature in (0, 4):
+        session = Session(stage, SEED)
+        told(session, "temperature", reward=1, end=temperature)
+        told(session, "horizon", horizon=None)
+        lengths[temperature] = sum(bool(ticked(session)[0]["dream"]["end"]) for _ in range(40))
+    assert lengths[0] != lengths[4] > 3
+
+
+def shown_action(images: dict) -> int:
+    (value,) = set(np.asarray(images["dream"]).ravel().tolist())
+    return next(action for action in range(3) if abs(int(level(action)) - value) <= 1)
+
+
+def test_keys_act_for_as_long_as_they_are_held(session: Session) -> None:
+    """A key that is pressed and let go between two steps counts for one; without keys the idle action is taken."""
+    actions = []
+    for held in (None, 2, "go on", None, "tap", "go on", 0):
+        if held == "tap":
+            told(session, "act", action=2)
+            told(session, "act", action=None)
+        elif held != "go on":
+            told(session, "act", action=held)
+        actions.append(shown_action(ticked(session)[1]))
+    assert actions == [1, 2, 2, 1, 2, 1, 0]
+
+
+def test_a_pause_stops_time_and_a_step_is_one(session: Session) -> None:
+    told(session, "pause", paused=True)
+    header, _ = ticked(session)
+    assert header["settings"]["paused"] and header["dream"]["step"] == 0
+    assert session.tick() == [] == session.tick()
+    told(session, "act", action=2)
+    told(session, "step")
+    header, images = ticked(session)
+    assert header["dream"]["step"] == 1 and shown_action(images) == 2
+    assert session.tick() == []
+    told(session, "pause", paused=False)
+    assert ticked(session)[0]["dream"]["step"] == 2
+
+
+def test_again_begins_at_the_same_start_and_next_at_another(session: Session) -> None:
+    def begin(kind: str, **values: object) -> np.ndarray:
+        ticked(session)
+        told(session, kind, **values)
+        start, picture = (decode(answer) for answer in session.tick())
+        assert start[0]["kind"] == "start" and picture[0]["dream"]["step"] == 0
+        np.testing.assert_array_equal(start[1]["start"], picture[1]["dream"])
+        return picture[1]["dream"]
+
+    frames = [library().start(*library().place(number)).frames[-1] for number in (-1, 0, 1)]
+    np.testing.assert_array_equal(begin("reset"), frames[1])
+    np.testing.assert_array_equal(begin("next", by=1), frames[2])
+    np.testing.assert_array_equal(begin("reset"), frames[2])
+    np.testing.assert_array_equal(begin("next", by=-1), frames[1])
+    np.testing.assert_array_equal(begin("next", by=-1), frames[0])
+
+
+def test_the_horizon_may_change_and_be_off(session: Session) -> None:
+    told(session, "horizon", horizon=3)
+    assert [ticked(session)[0]["dream"]["cut"] for _ in range(8)] == [False, False, True, False] * 2
+    told(session, "horizon", horizon=None)
+    assert not any(ticked(session)[0]["dream"]["cut"] for _ in range(60))
+
+
+def test_a_dream_begins_at_any_recorded_frame_that_one_looks_at(session: Session) -> None:
+    ((look, images, _),) = told(session, "look", episode=1, step=7)
+    episode = library().episodes[1]
+    np.testing.assert_array_equal(images["look"], episode.frames[7])
+    assert (look["action"], look["reward"]) == (episode.actions[7], episode.rewards[7])
+    for step, newest in ((7, 7), (0, L - 1)):
+        told(session, "start", episode=1, step=step)
+        np.testing.assert_array_equal(ticked(session)[1]["dream"], episode.frames[newest])
+    told(session, "horizon", horizon=1)
+    ticked(session)
+    np.testing.assert_array_equal(ticked(session)[1]["dream"], episode.frames[L - 1])  # the same again
+    for wrong in ({"episode": 3, "step": 0}, {"episode": 1, "step": 11}):
+        with pytest.raises(MessageError, match="no such step"):
+            told(session, "start", **wrong)
+
+
+def png(frame: np.ndarray, kind: str = "PNG") -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(frame).save(content, kind)
+    return content.getvalue()
+
+
+def test_a_dream_begins_at_a_picture(session: Session) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    assert session.upload(png(picture.repeat(3, 0).repeat(3, 1))) == []
+    np.testing.assert_array_equal(ticked(session)[1]["dream"], picture)
+    for wrong in (
+        b"",
+        b"\x89PNG\r\n\x1a\n",
+        png(picture)[:-30],
+        png(picture, "JPEG"),
+        png(np.zeros((1, 5000, 3), np.uint8)),
+    ):
+        (note,) = session.upload(wrong)
+        assert "picture" in decode(note)[0]["text"]
+    assert ticked(session)[0]["dream"]["step"] == 1
+
+
+def test_the_strip_shows_how_a_frame_comes_out_of_noise(session: Session) -> None:
+    told(session, "strip", shown=True)
+    _, images = ticked(session)
+    assert list(images) == ["dream", "noise0", "noise1"]
+    np.testing.assert_array_equal(images["noise1"], images["dream"])
+    assert len(set(np.asarray(images["noise0"]).ravel().tolist())) > 50
+
+
+def test_another_sampler_is_compiled_while_play_goes_on(stage: Stage) -> None:
+    """And then gives what imagination gives with it."""
+    session = Session(stage, SEED)
+    told(session, "horizon", horizon=None)
+    told(session, "temperature", reward=0, end=0)
+    told(session, "strip", shown=True)
+    ticked(session)
+    told(session, "sampler", steps=2, order=2, churn=1)
+    steps, deadline = 0, time.monotonic() + 120
+    while len(ticked(session)[1]) != 4:
+        steps += 1
+        time.sleep(0.05)
+        assert time.monotonic() < deadline
+    header, _ = ticked(session)
+    assert header["settings"]["sampler"] == {"steps": 2, "order": 2, "churn": 1} and not header["settings"]["note"]
+
+
+# --- real games ---
+
+
+def catch_game(actions: list[int], seed: int) -> list[np.ndarray]:
+    env = make_env(CONFIG.env, 1, seed, False)
+    frames = [env.reset()[0]]
+    frames += [env.step(np.array([action])).final_obs[0] for action in actions]
+    env.close()
+    return frames
+
+
+def paddle(frame: np.ndarray) -> int:
+    """The column of the paddle's cell."""
+    return int((frame[-1, ::4] == (60, 200, 255)).all(-1).argmax())
+
+
+def test_keys_move_the_paddle_of_the_real_game(session: Session) -> None:
+    told(session, "world", world="real")
+    header, images = ticked(session)
+    assert list(images) == ["real"] and "dream" not in header
+    columns = [paddle(images["real"])]
+    for action in (0, 0, 0, 0, 2, 2):
+        told(session, "act", action=action)
+        columns.append(paddle(ticked(session)[1]["real"]))
+    moves = np.diff(columns)
+    assert (moves[:4] <= 0).all() and columns[4] == 0 and moves[4:].tolist() == [1, 1]
+
+
+def test_side_by_side_both_begin_alike_and_take_the_same_actions(session: Session) -> None:
+    told(session, "world", world="both")
+    header, images = ticked(session)
+    np.testing.assert_array_equal(images["dream"], images["real"])
+    assert header["difference"] == 0
+    told(session, "act", action=2)
+    header, images = ticked(session)
+    assert header["dream"]["action"] == header["real"]["action"] == 2 == shown_action(images)
+    gap = np.asarray(images["dream"], float) - images["real"]
+    np.testing.assert_allclose(header["difference"], np.sqrt((gap**2).mean()), rtol=1e-5)
+    first = images["real"]
+    told(session, "reset")
+    ticked(session)
+    told(session, "act", action=2)
+    np.testing.assert_array_equal(ticked(session)[1]["real"], first)  # the same game again
+    told(session, "driver", driver="policy")
+    header, _ = ticked(session)
+    assert header["dream"]["action"] == header["real"]["action"]
+
+
+def test_a_game_that_is_over_is_followed_by_another(session: Session) -> None:
+    told(session, "world", world="real")
+    headers = [ticked(session)[0]["real"] for _ in range(2 * (9 - L + 2))]
+    ends = [header["end"] for header in headers]
+    assert ends == ([False] * (9 - L + 1) + [True]) * 2
+    assert all(abs(header["total"]) == header["end"] for header in headers)
+
+
+# --- recordings ---
+
+
+def test_what_is_played_becomes_a_dataset_and_a_film(session: Session, tmp_path: Path) -> None:
+    ((note, *_),) = told(session, "download", file="dataset")
+    assert "nothing is recorded" in note["text"]
+    told(session, "horizon", horizon=4)
+    told(session, "record", on=True)
+    pictures, actions = [], []
+    for action in (0, 2, 1, 0, None, 2, 2):
+        told(session, "act", action=action)
+        header, images = ticked(session)
+        pictures.append(images["dream"])
+        actions.append(header["dream"]["action"])
+    told(session, "record", on=False)
+    ticked(session)
+    (job,) = session.receive(Message("download", {"file": "dataset"}))
+    header, _, file = decode(job())
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        archive.extractall(tmp_path)
+    dataset = open_dataset(to_path(str(tmp_path / "episodes")))
+    first, second = dataset.episodes()
+    assert dataset.num_actions == 3 and header["name"] == "episodes.zip"
+    assert first.actions.tolist() == [0, 2, 1, 0] and second.actions.tolist() == [2, 2]
+    assert first.rewards.tolist() == [1, 1, 1, 1] and first.truncations.tolist() == [False, False, False, True]
+    np.testing.assert_array_equal(first.frames, [library().start(*library().place(0)).frames[-1], *pictures[:3]])
+    (job,) = session.receive(Message("download", {"file": "gif"}))
+    header, _, film = decode(job())
+    with Image.open(io.BytesIO(film)) as gif:
+        assert header["name"] == "play.gif" and gif.n_frames >= 2
+        assert gif.convert("RGB").getpixel((0, 0)) == tuple(int(x) for x in pictures[0][0, 0])
