@@ -51,7 +51,7 @@ def test_a_config_file_that_fails_is_named(tmp_path: Path, text: str, words: str
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("breakout", "--config=breakout: no such file; give one, or a name (atari, catch, crafter, "),
+        ("breakout", "--config=breakout: no such file; give one, or a name (atari, catch, craftax, crafter, "),
         ("breakout", ", vizdoom) such as atari:breakout"),
         ("configs/run.py:/nonexistent", "/nonexistent/config.json: cannot be read"),
         ("configs/atari.py:BreakoutNoFrameskip-v4", "did you mean breakout?"),

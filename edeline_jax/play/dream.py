@@ -107,7 +107,7 @@ def step(
         action=action[0],
         reward=reward[0],
         end=end[0],
-        rewards=jax.nn.softmax(rewards[0]),
+        rewards=jax.nn.softmax(model.reward.sign_logits(rewards[0])),
         ends=jax.nn.softmax(ends[0])[1],
         memory=moved,
         opinion=opinion,

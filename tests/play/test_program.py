@@ -10,25 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from edeline_jax.play import __main__ as program
 from edeline_jax.play.server import directions, listen
 from edeline_jax.runtime.errors import UserError
-from tests.in_process import call
-from tests.runs import ROOT, environment
+from tests.runs import ROOT, assert_one_line_error, environment, module
 
 SSH = {"SSH_CONNECTION": "10.0.0.5 51000 10.0.0.7 22", "USER": "me", "LOGNAME": "me"}
 
 
 @pytest.mark.parametrize("flags", [(), ("--workdir=a", "--agent=b"), ("--workdir=a", "b")])
 def test_one_agent_is_named(flags: tuple[str, ...]) -> None:
-    with pytest.raises(UserError, match=r"usage: .*--workdir=RUN \| --agent=FILE"):
-        call(program.main, *flags)
+    assert_one_line_error(module("edeline_jax.play", *flags), "usage: ", "--workdir=RUN | --agent=FILE")
 
 
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "PACKAGES", ("starlette", "no_such_package"))
-    with pytest.raises(UserError, match=r"needs .*no_such_package: pip install 'edeline-jax\[play\]'"):
-        call(program.main, "--workdir=a")
+def test_missing_packages_are_named() -> None:
+    code = (
+        "import sys; from edeline_jax.play import __main__ as program; "
+        "program.PACKAGES = 'starlette', 'no_such_package'; sys.argv.append('--workdir=a'); program.cli()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert_one_line_error(result, "no_such_package: pip install 'edeline-jax[play]'")
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -65,6 +65,12 @@ def key(number: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(SEED), number)
 
 
+def assert_same_frame(shown: np.ndarray, imagined: jax.Array) -> None:
+    """Equal but for rounding: two programs may sum in another order, and a value between two levels falls to either."""
+    apart = np.abs(shown.astype(int) - np.asarray(from_float(imagined[0])))
+    assert apart.max() <= 1 and (apart > 0).mean() < 5e-3
+
+
 def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     """Equal frames, rewards, ends and horizons, and after an end the next start."""
     params, model, shape = stage.params["world_model"], NETWORKS.world_model, CONFIG.frame_shape
@@ -82,7 +88,7 @@ def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
         header, images = ticked(session)
         draw_of_step = draw(key(draws))
         state, outcome = step(params, state=state, action=np.array([action]), draws=draw_of_step, start=segment(starts))
-        np.testing.assert_array_equal(images["dream"], from_float(outcome.final_obs[0]))
+        assert_same_frame(images["dream"], outcome.final_obs)
         shown = header["dream"]
         assert (shown["action"], shown["reward"], shown["end"]) == (action, outcome.reward[0], outcome.end[0])
         assert shown["cut"] == outcome.truncation[0]
@@ -91,7 +97,7 @@ def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
             ends, cuts, starts, draws = ends + shown["end"], cuts + (not shown["end"]), starts + 1, draws + 1
             header, images = ticked(session)
             assert header["dream"]["step"] == 0
-            np.testing.assert_array_equal(images["dream"], from_float(outcome.obs[0]))
+            assert_same_frame(images["dream"], outcome.obs)
     assert ends and cuts
 
 
