@@ -2,16 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import updates
 from benchmarks.kernels import kernels
-from edeline_jax.config import Config
-from tests.in_process import call
-from tests.runs import TINY, module, rows, summary, train
+from tests.runs import ROOT, TINY, environment, module, rows, summary, train
 
 TWO_DEVICES = {"JAX_NUM_CPU_DEVICES": "2"}
 ONE_ENVIRONMENT = "--config.env.num_envs=1"
@@ -23,15 +21,22 @@ def run(name: str, *arguments: object) -> str:
     return result.stdout
 
 
-def test_each_figure_is_written_when_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(config: Config) -> Iterator[tuple[str, float]]:
+INTERRUPTED = """if 1:
+    import sys
+    from benchmarks import updates
+    def measure(config):
         yield config.agent.compute_dtype, 1.0
         if config.agent.compute_dtype == "bfloat16":
             raise KeyboardInterrupt
+    updates.measure = measure
+    updates.command_line.run(updates.main, updates.CONFIG)
+"""
 
-    monkeypatch.setattr(updates, "measure", measure)
-    with pytest.raises(KeyboardInterrupt):
-        call(updates.main, f"--json={tmp_path / 'figures.json'}")
+
+def test_each_figure_is_written_when_it_is_known(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", INTERRUPTED, f"--json={tmp_path / 'figures.json'}"]
+    result = subprocess.run(line, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120)
+    assert result.returncode != 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["float32"] == {"float32": 1.0} and figures["bfloat16"] == {"bfloat16": 1.0}
 

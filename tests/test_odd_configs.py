@@ -157,7 +157,7 @@ def longer(mark: pytest.MarkDecorator, trace: Callable[[Config], None], trials: 
 @pytest.mark.parametrize(
     ("trace", "trials", "seed"),
     [
-        (trace_whole, 1, 1),
+        (trace_whole, 1, 4),
         *[longer(pytest.mark.ci, trace, 75, seed) for seed in range(10, 14)],  # 300
         *[longer(pytest.mark.slow, trace, 300, seed) for seed in range(20, 30)],  # 3,000
         longer(pytest.mark.slow, trace_whole, 60, 3),
