@@ -241,9 +241,9 @@ class Run:
         first, *others = new
         with self._watch.phase("compile"), ThreadPoolExecutor() as threads:
             beside = {name: threads.submit(self.programs[name].compile, self.state, self.replay) for name in others}
-            self.say(f"{first}: {self.programs[first].compile(self.state, self.replay)}")
+            self.say(f"{first} {self.programs[first].compile(self.state, self.replay)}")
             for name, line in beside.items():
-                self.say(f"{name}: {line.result()}")
+                self.say(f"{name} {line.result()}")
 
     def _updates_left(self, network: str) -> int:
         return getattr(self.progress, f"{network}_target") - int(getattr(self.state, network).updates)
