@@ -76,7 +76,7 @@ def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     params, model, shape = stage.params["world_model"], NETWORKS.world_model, CONFIG.frame_shape
     config = dataclasses.replace(CONFIG.world_model_env, horizon=2)
     step = jax.jit(functools.partial(imagination.step, model=model, config=config))
-    draw = jax.jit(lambda key: imagination.draw_step(split(key)[0], shape, 1, config))
+    draw = jax.jit(lambda key: imagination.draw_step(jax.random.split(key)[0], shape, 1, config))
     session = Session(stage, SEED)
     told(session, "horizon", horizon=config.horizon)
     _, images = ticked(session)
