@@ -10,9 +10,11 @@ from pathlib import Path
 import jax
 import pytest
 
+from edeline_jax.dataset.__main__ import main as dataset_program
 from tests.emitters import SIMPLE
 from tests.golden_data import PRECISION
-from tests.in_process import train_here
+from tests.in_process import call, train_here
+from tests.runs import write_recordings
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -41,6 +43,15 @@ def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     train_here(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five recorded episodes, in the open format."""
+    folder = tmp_path_factory.mktemp("data")
+    write_recordings(folder / "recordings", [9, 14, 5, 20, 8])
+    call(dataset_program, "import", folder / "recordings", folder / "dataset")
+    return folder / "dataset"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from edeline_jax.workdir.folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 TINY = str(ROOT / "tests" / "tiny_config.py")
+RECORDED = {"env.id": "none", "training.num_final_epochs": 2}  # changes of a run that learns from a dataset alone
 PROGRAMS_LOG = "jax._src.interpreters.pxla"
 LOG_PROGRAMS = {"JAX_DEBUG_LOG_MODULES": PROGRAMS_LOG}
 IN_A_HURRY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}

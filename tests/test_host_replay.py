@@ -9,17 +9,15 @@ import jax
 import numpy as np
 import pytest
 
-from edeline_jax.dataset.__main__ import main as dataset_program
 from edeline_jax.learning import programs
 from edeline_jax.replay.buffer import init_replay
 from edeline_jax.replay.host import allocate, on_one_device
 from edeline_jax.runtime import capacity
 from edeline_jax.runtime.errors import ConfigError, UserError
-from tests.in_process import Stop, call, train_here
-from tests.runs import flags, read_until, rows, start, state_arrays, summary, write_recordings
+from tests.in_process import Stop, train_here
+from tests.runs import RECORDED, flags, read_until, rows, start, state_arrays, summary
 
 HOST = {"replay.placement": "host"}
-RECORDED = {"env.id": "none", "training.num_final_epochs": 2}
 OF_THE_MACHINE = ("wall_time", "seconds", "memory")  # figures that no two runs share
 SMALL = jax.eval_shape(lambda: init_replay(2, 10, 12))
 
@@ -52,14 +50,6 @@ def test_a_run_learns_as_with_the_replay_on_the_device(tmp_path: Path, monkeypat
     assert_same_run(tmp_path / "device", tmp_path / "host")
     names = [sorted(path.name for path in (tmp_path / run).iterdir()) for run in ("device", "host")]
     assert names[0] == names[1]
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_recordings(folder / "recordings", [9, 14, 5, 20, 8])
-    call(dataset_program, "import", folder / "recordings", folder / "dataset")
-    return folder / "dataset"
 
 
 @pytest.mark.ci

@@ -11,22 +11,11 @@ import pytest
 
 from edeline_jax.config import pour
 from edeline_jax.config.files import load
-from edeline_jax.dataset.__main__ import main as dataset_program
 from edeline_jax.learning import programs
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.interruption import SECONDS_APART
-from tests.in_process import Stop, call, train_here
-from tests.runs import ROOT, environment, flags, rows, start, state_arrays, summary, write_recordings
-
-RECORDED = {"env.id": "none", "training.num_final_epochs": 2}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_recordings(folder / "recordings", [9, 14, 5, 20, 8])
-    call(dataset_program, "import", folder / "recordings", folder / "dataset")
-    return folder / "dataset"
+from tests.in_process import Stop, train_here
+from tests.runs import RECORDED, ROOT, environment, flags, rows, start, state_arrays, summary
 
 
 def hung_up(process: subprocess.Popen, beginning: str) -> str:

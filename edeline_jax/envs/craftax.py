@@ -5,7 +5,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edeline_jax.envs.area import rounded, weights
-from edeline_jax.envs.crafter import ACHIEVEMENTS, figures
+from edeline_jax.envs.crafter import ACHIEVEMENTS, figures, measures
 from edeline_jax.envs.family import Family
 from edeline_jax.envs.game import Moment
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
@@ -93,6 +93,6 @@ FAMILY = Family(
     ids=("craftax",),
     make=make,
     check=check,
-    measures=lambda id: tuple(f"unlocked_{name}" for name in ACHIEVEMENTS),
+    measures=measures,
     figures=figures,
 )

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 from etils.epath import Path
@@ -14,15 +15,22 @@ HEIGHT = 256  # px, about
 FPS = 15  # of an Atari game with a frame skip of 4, as it is played
 
 
-def write_film(frames: np.ndarray, folder: Path, name: str) -> list[Path]:
-    """Writes frames, uint8 [T, H, W, 3], as `NAME.gif` and, if possible, `NAME.mp4`; returns their paths."""
-    gif = folder / f"{name}.gif"
-    _write_gif(frames, gif)
-    if not importlib.util.find_spec("imageio_ffmpeg"):
-        return [gif]
-    mp4 = folder / f"{name}.mp4"
-    _write_mp4(frames, mp4)
-    return [gif, mp4]
+def film_kinds() -> list[str]:
+    """What films can be written as here."""
+    return ["gif", "mp4"] if importlib.util.find_spec("imageio_ffmpeg") else ["gif"]
+
+
+def write_film(frames: np.ndarray, folder: Path, name: str, kinds: Sequence[str] | None = None) -> list[Path]:
+    """Writes frames, uint8 [T, H, W, 3], as `NAME.gif` and so on; returns the paths.
+
+    Args:
+      kinds: of `film_kinds`; all of them if not given.
+    """
+    writers = {"gif": _write_gif, "mp4": _write_mp4}
+    paths = {kind: folder / f"{name}.{kind}" for kind in (film_kinds() if kinds is None else kinds)}
+    for kind, path in paths.items():
+        writers[kind](frames, path)
+    return list(paths.values())
 
 
 def _write_gif(frames: np.ndarray, path: Path) -> None:

@@ -14,7 +14,15 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.segment import pad
-from edeline_jax.world_model.imagination import ImaginationState, StepDraws, advance, draw_outcome, draw_step, reset
+from edeline_jax.world_model.imagination import (
+    ImaginationState,
+    StepDraws,
+    advance,
+    draw_outcome,
+    draw_step,
+    outcome_probabilities,
+    reset,
+)
 
 POLICY = -1  # in place of an action: the one that the policy has drawn
 
@@ -99,7 +107,7 @@ def step(
     draws = _tempered(draw_step(key, dream.world.frames.shape[2:], 1, config), temperatures)
     world, h, trajectory = advance(weights, model, dream.world, action, draws, config)
     reward, end = draw_outcome(weights, model, h, draws)
-    rewards, ends = model.apply(weights, h, method="outcome_logits")
+    rewards, ends = outcome_probabilities(weights, model, h)
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
     moved = jnp.stack([jnp.linalg.norm(h), jnp.linalg.norm(h - dream.h)])
     return Dream(world, lstm, choice, h), Glance(
@@ -107,8 +115,8 @@ def step(
         action=action[0],
         reward=reward[0],
         end=end[0],
-        rewards=jax.nn.softmax(model.reward.sign_logits(rewards[0])),
-        ends=jax.nn.softmax(ends[0])[1],
+        rewards=rewards[0],
+        ends=ends[0],
         memory=moved,
         opinion=opinion,
     )

@@ -1,6 +1,5 @@
 """Makes files of a recording, for a browser to keep."""
 
-import importlib.util
 import io
 import tempfile
 import zipfile
@@ -8,14 +7,14 @@ import zipfile
 from etils.epath import Path
 
 from edeline_jax.dataset.episodes import DatasetWriter
-from edeline_jax.evaluation.video import write_film
+from edeline_jax.evaluation.video import film_kinds, write_film
 from edeline_jax.play.picture import encode
 from edeline_jax.play.recorder import Recording, as_episode
 
 
 def file_kinds() -> list[str]:
     """What `pack` can make here: an MP4 needs imageio-ffmpeg (extra `video`)."""
-    return ["gif", *(["mp4"] if importlib.util.find_spec("imageio_ffmpeg") else []), "dataset"]
+    return [*film_kinds(), "dataset"]
 
 
 def pack(kind: str, recording: Recording) -> bytes:
@@ -23,9 +22,9 @@ def pack(kind: str, recording: Recording) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         if kind == "dataset":
             return encode({"kind": "file", "name": "episodes.zip"}, file=_dataset(recording, Path(folder) / "episodes"))
-        for path in write_film(recording.film(), Path(folder), "play"):
-            if path.suffix == f".{kind}":
-                return encode({"kind": "file", "name": path.name}, file=path.read_bytes())
+        if kind in film_kinds():
+            (path,) = write_film(recording.film(), Path(folder), "play", [kind])
+            return encode({"kind": "file", "name": path.name}, file=path.read_bytes())
     return encode({"kind": "note", "text": f"no {kind} here: pip install 'edeline-jax[video]'"})
 
 

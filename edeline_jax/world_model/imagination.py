@@ -129,6 +129,12 @@ def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDra
     return reward, jnp.argmax(end_logits + draws.end, -1).astype(bool)
 
 
+def outcome_probabilities(params: Params, model: WorldModel, h: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Those of the signs -1, 0 and 1 of the reward, [B, 3], and of the end, [B], given h [B, D]."""
+    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
+    return jax.nn.softmax(model.reward.sign_logits(reward_logits)), jax.nn.softmax(end_logits)[..., 1]
+
+
 def denoise_frame(
     params: Params, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
 ) -> jax.Array:

@@ -95,7 +95,7 @@ def world_model_loss(
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     end_classes = batch.ends.astype(jnp.int32)
     loss_rew = _mean(model.reward.loss(reward_logits, batch.rewards), batch.mask, counts.steps)
-    loss_end = _mean(_cross_entropy(end_logits, end_classes), batch.mask, counts.steps)
+    loss_end = _mean(optax.softmax_cross_entropy_with_integer_labels(end_logits, end_classes), batch.mask, counts.steps)
     loss_obs = _denoising_loss(params, model, batch, h, draws, counts)
     metrics = {
         "loss_rew": loss_rew,
@@ -154,10 +154,6 @@ def _denoising_loss(
 def _mean(x: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:
     """This device's share of the mean of x over the mask; `count` is the mask's size on all devices; 0 if empty."""
     return jnp.where(mask, x, 0.0).sum() / jnp.maximum(count, 1)
-
-
-def _cross_entropy(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    return optax.softmax_cross_entropy_with_integer_labels(logits, classes)
 
 
 def _confusion(logits: jax.Array, classes: jax.Array, mask: jax.Array, num_classes: int) -> jax.Array:

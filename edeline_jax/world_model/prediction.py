@@ -15,6 +15,7 @@ from edeline_jax.world_model.imagination import (
     advance,
     draw_outcome,
     draw_step,
+    outcome_probabilities,
     reset,
 )
 from edeline_jax.world_model.model import WorldModel
@@ -70,9 +71,7 @@ def foresee(
     """Imagines the steps of given actions from a state, as `imagine` does; also returns the state after them."""
 
     def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Foreseen:
-        rewards, ends = model.apply(params, h, method="outcome_logits")
-        signs = jax.nn.softmax(model.reward.sign_logits(rewards))
-        return Foreseen(trajectory.swapaxes(0, 1), signs, jax.nn.softmax(ends)[..., 1])
+        return Foreseen(trajectory.swapaxes(0, 1), *outcome_probabilities(params, model, h))
 
     return _unroll(params, model, state, actions, key, config, look)
 
