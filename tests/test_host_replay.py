@@ -40,6 +40,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.ci
 def test_a_run_learns_as_with_the_replay_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' losses are the same, too; and it leaves the same files."""
     monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)  # a line for every update

@@ -48,6 +48,7 @@ def test_the_game_is_played_and_can_be_won(config: Config) -> None:
     assert len(scores) > 30 and set(scores) == {1.0}
 
 
+@pytest.mark.ci
 def test_a_run_trains_on_it(config: Config, tmp_path: Path) -> None:
     """In frames and networks of the other tests."""
     changes = {"env.id": config.env.id, "env.module": config.env.module, "training.num_final_epochs": 0}
