@@ -1,5 +1,6 @@
 """The world model as an environment: pure `reset` and `step`, with restarts inside (EDELINE, algorithm 1)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -13,10 +14,12 @@ from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
 from edeline_jax.replay.frame import quantize
 from edeline_jax.replay.reward import SIGNS
-from edeline_jax.replay.segment import Segment
+from edeline_jax.replay.segment import Segment, joined
 from edeline_jax.world_model.edm import sample
 from edeline_jax.world_model.heads import END_CLASSES
 from edeline_jax.world_model.model import WorldModel
+
+Older = Callable[[jax.Array], Segment]  # of rows, int [k]: see `Outcome.older`
 
 
 class ImaginationState(NamedTuple):
@@ -55,16 +58,18 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
 
 
 def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState:
-    """Environments whose newest frame is the newest of each start.
+    """Environments whose newest frame is the newest of each start, a segment of L steps or more.
 
-    The memory is burnt in on the steps before it, in one parallel call.
+    The memory is burnt in on the steps before it, in one parallel call. In a start of L steps padding is a step like
+    any other, as in the authors' program; in a longer one the memory begins where the episode does.
     """
     chex.assert_rank(start.frames, 5, custom_message="start.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
-    _, caches = model.apply(
-        params, start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions)), method="embed"
-    )
-    return ImaginationState(start.frames, caches, jnp.zeros(len(start.actions), jnp.int32))
+    L = model.config.denoiser.inner_model.num_steps_conditioning
+    before = start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions))
+    mask = start.mask[:, :-1] if start.mask.shape[1] > L else None
+    _, caches = model.apply(params, *before, mask, method="embed")
+    return ImaginationState(start.frames[:, -L:], caches, jnp.zeros(len(start.actions), jnp.int32))
 
 
 def step(
@@ -75,6 +80,7 @@ def step(
     draws: StepDraws,
     start: Segment,
     config: WorldModelEnvConfig,
+    older: Older | None = None,
 ) -> tuple[ImaginationState, Outcome]:
     """Imagines one step; environments that end or reach the horizon restart from `start`.
 
@@ -83,6 +89,7 @@ def step(
       action: int [B], in the newest frame.
       draws: see `StepDraws`.
       start: one segment of L steps per environment, used only if it restarts.
+      older: reads the steps before those, for the environments that restart; None: there are none.
 
     Returns:
       The state after restarts, and the outcome of the action.
@@ -92,8 +99,9 @@ def step(
     state, h, _ = advance(params, model, state, action, draws, config)
     reward, end = draw_outcome(params, model, h, draws)
     final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
-    state = _restart(params, model, state, end | truncation, start)
-    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, start.frames[:, :-1])
+    state = _restart(params, model, state, end | truncation, start, older)
+    burn_in = start.frames[:, :-1], None if older is None else start.mask[:, :-1], older
+    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, *burn_in)
 
 
 def advance(
@@ -152,9 +160,10 @@ def denoise_frame(
 
 
 def _restart(
-    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
+    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment, older: Older | None
 ) -> ImaginationState:
     def restart(index: jax.Array) -> ImaginationState:
-        return reset(params, model, jax.tree.map(lambda x: x[index], start))
+        chosen = jax.tree.map(lambda x: x[index], start)
+        return reset(params, model, chosen if older is None else joined(older(index), chosen))
 
     return replace_rows(dead, restart, state)

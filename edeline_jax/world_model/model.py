@@ -27,10 +27,14 @@ class WorldModel(Network):
         self.harmony_s2 = param(self, "harmony_s2", zeros, ())
 
     def embed(
-        self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
+        self,
+        frames: jax.Array,
+        actions: jax.Array,
+        caches: tuple[MambaCache, ...],
+        mask: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
         """See `RecurrentEmb`."""
-        return self.recurrent_emb(frames, actions, caches)
+        return self.recurrent_emb(frames, actions, caches, mask)
 
     def outcome_logits(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `RewEndModel`."""

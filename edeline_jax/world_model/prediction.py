@@ -50,9 +50,7 @@ def imagine(
       actions: int [B, T], the first of them in the newest frame of `start`.
       key: consumed.
     """
-    L = model.config.denoiser.inner_model.num_steps_conditioning
     state = reset(params, model, start)
-    state = state._replace(frames=state.frames[:, -L:])
 
     def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Imagined:
         return Imagined(trajectory[-1], *draw_outcome(params, model, h, draws))
