@@ -79,7 +79,7 @@ def test_steps_ends_and_restarts_are_those_of_the_game_on_paper() -> None:
                 colours[i] = level(reds[t + 1, i, -1])
         np.testing.assert_allclose(levels(outcome.obs), colours, atol=0.01)
         np.testing.assert_array_equal(state.age, [game.age for game in games])
-        np.testing.assert_array_equal(state.caches, [game.memory for game in games])
+        np.testing.assert_array_equal(state.memory, [game.memory for game in games])
         np.testing.assert_allclose(
             levels(state.frames)[..., 0], level(np.array([game.reds for game in games])), atol=0.01
         )
