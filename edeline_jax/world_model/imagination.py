@@ -74,8 +74,8 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
 def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState:
     """Environments whose newest frame is the newest of each start, a segment of L steps or more.
 
-    The memory is burnt in on the steps before it. In a start of L steps padding is a step like
-    any other, as in the authors' program; in a longer one the memory begins where the episode does.
+    The memory is burnt in on the steps before it. In a start of L steps padding is a step like any other, as in the
+    authors' program; in a longer one the memory begins where the episode does.
     """
     chex.assert_rank(start.frames, 5, custom_message="start.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])

@@ -36,7 +36,7 @@ def test_games_are_those_on_paper() -> None:
     """Every frame, reward and end of 64 games, of which the first half chooses right, played side by side."""
     env = make_env(settings(), N, 0, lives_end=True)
     frames = env.reset()
-    cues = np.array([COLOURS.index(tuple(frame[0, 0])) for frame in frames.tolist()])
+    cues = np.array([COLOURS.index(tuple(frame[0][0])) for frame in frames.tolist()])
     assert 20 < cues.sum() < 44
     seen, steps, going = [frames], [], np.ones(N, bool)
     right = np.arange(N) < N // 2
