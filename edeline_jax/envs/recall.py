@@ -32,8 +32,8 @@ class Recall(NamedTuple):
 
     The first frame shows a cue, red (left) or blue (right). After a delay, drawn log-uniformly from `shortest` to
     `longest` steps, two doors are seen: the action taken there, left or right, earns +1 if it is the cue's and -1 if
-    not. All other actions do nothing. The frame after the choice shows the cue again, with a border, and then the game
-    ends. It is measured by whether the choice was right.
+    not. All other actions do nothing. The frame after the choice shows the cue again, in a wide border, and with it
+    the game ends. It is measured by whether the choice was right.
     """
 
     size: int
@@ -77,11 +77,12 @@ class Recall(NamedTuple):
 
         red, blue, floor, stripe, border = jnp.array([*COLOURS, FLOOR, STRIPE, BORDER], jnp.uint8)
         cue = jnp.where(walk.cue == LEFT, red, blue)
-        is_border = jnp.minimum(rows, columns) * (self.size - 1 - jnp.maximum(rows, columns)) == 0
+        edge = self.size // 4
+        is_inner = (jnp.minimum(rows, columns) >= edge) & (jnp.maximum(rows, columns) < self.size - edge)
         corridor = drawn((rows + walk.position) % 4 == 0, stripe, floor)
         doors = drawn(columns < self.size // 2, red, blue)
-        after = drawn(is_border, border, cue)
-        views = jnp.stack([drawn(is_border, cue, cue), corridor, doors, after])
+        after = drawn(is_inner, cue, border)
+        views = jnp.stack([drawn(is_inner, cue, cue), corridor, doors, after])
         at = jnp.sign(walk.position - walk.delay)  # before, at and after the doors
         return views[jnp.where(walk.position == 0, 0, 2 + at)]
 

@@ -19,7 +19,7 @@ PARAMS = random_params(build_agent(CONFIG, 3), CONFIG)["actor_critic"]
 
 def frame(state: jax.Array) -> jax.Array:
     """A frame that depends on an environment's number."""
-    return jnp.sin(state[:, None] * jnp.arange(1.0, 1201)[None]).reshape(B, 20, 20, 3)
+    return jnp.sin(state[:, None] * jnp.arange(1.0, 1201)[None]).reshape(-1, 20, 20, 3)
 
 
 def env_step(state: jax.Array, action: jax.Array, draws: jax.Array) -> tuple[jax.Array, Outcome]:

@@ -28,7 +28,7 @@ def picture(position: int, delay: int, cue: int, size: int = 8) -> np.ndarray:
         frame[:, : size // 2], frame[:, size // 2 :] = COLOURS
     else:
         frame[:] = BORDER
-        frame[1:-1, 1:-1] = COLOURS[cue]
+        frame[2:-2, 2:-2] = COLOURS[cue]
     return frame
 
 
