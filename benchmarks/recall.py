@@ -77,7 +77,8 @@ def recall(params: Params, setup: Setup, delay: int, burn_in: int) -> tuple[floa
     known = pad(*(jnp.asarray(x[:, delay - burn_in : delay + 1]) for x in (*games[:4], np.ones_like(games.ends))))
     logits, colour = _imagine(params, known, setup)
     right = games.rewards[:, delay] > 0
-    was_red = games.frames[:, 0, 0, 0, 0] > games.frames[:, 0, 0, 0, 2]
+    cue = games.frames[:, 0, -1, -1]
+    was_red = cue[:, 0] > cue[:, 2]
     return float(((logits[:, 2] > logits[:, 0]) == right).mean()), float(
         ((colour[:, 0] > colour[:, 2]) == was_red).mean()
     )

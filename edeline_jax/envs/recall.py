@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT = 0, 1  # cues and actions alike
 SHORTEST = 2  # steps between the cue and the choice
-LONGEST = {f"recall_{steps}": steps for steps in (16, 32, 64, 128)}
-# RGB: of the cues; of the corridor's floor and its stripes; of the border around the cue after the choice
+LONGEST = {f"recall_{steps}": steps for steps in (16, 32, 64)}
+# RGB: of the cues; of the corridor and of the walker in it; of the border around the cue after the choice
 COLOURS = ((230, 60, 50), (50, 90, 230))
-FLOOR, STRIPE, BORDER = (40, 40, 40), (90, 90, 90), (240, 240, 240)
+FLOOR, WALKER, BORDER = (40, 40, 40), (250, 220, 90), (240, 240, 240)
 
 
 class Walk(NamedTuple):
@@ -30,10 +30,11 @@ class Walk(NamedTuple):
 class Recall(NamedTuple):
     """A corridor that is walked along by itself; see `in_jit.World`.
 
-    The first frame shows a cue, red (left) or blue (right). After a delay, drawn log-uniformly from `shortest` to
-    `longest` steps, two doors are seen: the action taken there, left or right, earns +1 if it is the cue's and -1 if
-    not. All other actions do nothing. The frame after the choice shows the cue again, in a wide border, and with it
-    the game ends. It is measured by whether the choice was right.
+    The first frame shows a cue, red (left) or blue (right), and a walker, who goes from pixel to pixel in the order of
+    reading and comes to the doors from the last one: each frame says what the next one is, but for the cue. After a
+    delay, drawn log-uniformly from `shortest` to `longest` steps, two doors are seen: the action taken there, left or
+    right, earns +1 if it is the cue's and -1 if not. All other actions do nothing. The frame after the choice shows the
+    cue again, in a wide border, and with it the game ends. It is measured by whether the choice was right.
     """
 
     size: int
@@ -75,15 +76,17 @@ class Recall(NamedTuple):
         def drawn(where: "jax.Array", there: "jax.Array", elsewhere: "jax.Array") -> "jax.Array":
             return jnp.where(where[..., None], there[None, None], elsewhere[None, None])
 
-        red, blue, floor, stripe, border = jnp.array([*COLOURS, FLOOR, STRIPE, BORDER], jnp.uint8)
+        red, blue, floor, walker, border = jnp.array([*COLOURS, FLOOR, WALKER, BORDER], jnp.uint8)
         cue = jnp.where(walk.cue == LEFT, red, blue)
         edge = self.size // 4
         is_inner = (jnp.minimum(rows, columns) >= edge) & (jnp.maximum(rows, columns) < self.size - edge)
-        corridor = drawn((rows + walk.position) % 4 == 0, stripe, floor)
+        left = walk.delay - walk.position
+        is_walker = rows * self.size + columns == self.size**2 - left
+        corridor = drawn(is_walker, walker, floor)
         doors = drawn(columns < self.size // 2, red, blue)
         after = drawn(is_inner, cue, border)
-        views = jnp.stack([drawn(is_inner, cue, cue), corridor, doors, after])
-        at = jnp.sign(walk.position - walk.delay)  # before, at and after the doors
+        views = jnp.stack([drawn(is_walker, walker, cue), corridor, doors, after])
+        at = -jnp.sign(left)  # before, at and after the doors
         return views[jnp.where(walk.position == 0, 0, 2 + at)]
 
 
@@ -96,9 +99,10 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
 
 
 def check(settings: EnvSettings) -> None:
-    """Raises ValueError if the frames are too small to tell a corridor from a door."""
-    if settings.size < 4:
-        raise ValueError(f"size must be at least 4 in recall, got {settings.size}")
+    """Raises ValueError if the frames have fewer pixels than the longest corridor has steps."""
+    least = math.isqrt(LONGEST[settings.id] - 1) + 1
+    if settings.size < least:
+        raise ValueError(f"size must be at least {least} in {settings.id}, got {settings.size}")
 
 
 FAMILY = Family(

@@ -7,7 +7,7 @@ import pytest
 from edeline_jax.config.files import load
 from edeline_jax.config.schema import EnvConfig
 from edeline_jax.envs import check_env, figures, make_env, measures
-from edeline_jax.envs.recall import BORDER, COLOURS, FLOOR, STRIPE, Recall
+from edeline_jax.envs.recall import BORDER, COLOURS, FLOOR, WALKER, Recall
 
 N = 64
 
@@ -19,11 +19,9 @@ def settings(**changes: object) -> EnvConfig:
 def picture(position: int, delay: int, cue: int, size: int = 8) -> np.ndarray:
     """The frame after so many steps."""
     frame = np.zeros((size, size, 3), np.uint8)
-    if position == 0:
-        frame[:] = COLOURS[cue]
-    elif position < delay:
-        frame[:] = FLOOR
-        frame[-position % 4 :: 4] = STRIPE
+    if position < delay:
+        frame[:] = FLOOR if position else COLOURS[cue]
+        frame.reshape(-1, 3)[position - delay] = WALKER
     elif position == delay:
         frame[:, : size // 2], frame[:, size // 2 :] = COLOURS
     else:
@@ -71,8 +69,12 @@ def test_delays_are_log_uniform_in_their_range() -> None:
 
 
 def test_frames_that_are_too_small_are_refused() -> None:
-    with pytest.raises(ValueError, match="size must be at least 4 in recall, got 3"):
+    with pytest.raises(ValueError, match="size must be at least 4 in recall_16, got 3"):
         check_env(settings(size=3))
+    with pytest.raises(ValueError, match="size must be at least 6 in recall_32, got 5"):
+        check_env(settings(id="recall_32", size=5))
+    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8)):
+        check_env(settings(id=id, size=size))
 
 
 def test_the_burn_in_is_as_long_as_the_corridor() -> None:
