@@ -1,12 +1,13 @@
 """Recall: a cue at the start, a corridor, a choice at its end. EDELINE with a memory as long as the corridor.
 
-    python -m edeline_jax.train --config=configs/recall.py:recall_32        # hours on two CPU cores
-    python -m edeline_jax.train --config=configs/recall.py:recall_16,tiny   # minutes
+    python -m edeline_jax.train --config=configs/recall.py:recall_32        # small networks, for a CPU
+    python -m edeline_jax.train --config=configs/recall.py:recall_16,tiny   # a first look
     python -m edeline_jax.train --config=configs/recall.py:recall_32 --config.world_model_env.burn_in=3   # as published
 
 The number is the longest delay between cue and choice, steps. Chance returns 0 and succeeds in half of the games, a
 perfect memory returns 1. Imagination burns in on as many frames as the delay is long; with the paper's 3 the cue is
-forgotten wherever it begins later.
+forgotten wherever it begins later. Trained on rewards and ends alone, the memory has learnt the cue after 1,000 updates
+(recall_64, seed 0); with the denoiser's loss beside them it had not after 3,000 (`benchmarks.recall`).
 """
 
 from ml_collections import ConfigDict
@@ -41,7 +42,7 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
 
 
 def tiny(config: ConfigDict) -> None:
-    """Runs the whole program in minutes on two CPU cores; too short to learn the cue by."""
+    """Runs the whole program with few updates; too short to learn the cue by."""
     config.training.num_final_epochs = 0
     config.collection.update(num_steps_total=2_800, steps_per_epoch=400)
     config.collection.first_epoch.update(min=2_000, max=2_000)
