@@ -79,13 +79,13 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
     B, L = config.actor_critic.training.batch_size, config.context
     frame = config.frame_shape
     h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
-    caches = jax.eval_shape(lambda: model.init_cache(B))
+    memory = jax.eval_shape(lambda: model.init_memory(B))
     embed = count(
-        lambda params, frame, action, caches: model.apply(params, frame, action, caches, method="embed"),
+        lambda params, frame, action, memory: model.apply(params, frame, action, memory, method="embed"),
         params,
         _floats(B, 1, *frame),
         _ints(B, 1),
-        caches,
+        memory,
     )
     heads = count(lambda params, h: model.apply(params, h, method="outcome_logits"), params, h)
     denoise = count(

@@ -121,7 +121,7 @@ def imagined_step(work: Workload) -> float:
     specs = replay_spec(len(work.replay.actions), mesh), P()
     start = lift(begin, mesh, specs, P(AXIS), donate=())(work.replay, key)
     step = lift(step, mesh, (P(), P(AXIS), P(AXIS), P()), P(AXIS), donate=())
-    state = ImaginationState(start.frames, model.init_cache(batch), jnp.zeros(batch, jnp.int32))
+    state = ImaginationState(start.frames, model.init_memory(batch), jnp.zeros(batch, jnp.int32))
     state = jax.device_put(state, shardings(mesh, P(AXIS), state))
     return median_seconds(lambda: step(work.state.world_model.params, state, start, key), REPEATS.value)
 

@@ -218,6 +218,7 @@ def actor_critic() -> dict:
 def world_model_env() -> dict:
     return dict(
         horizon=15,  # imagined steps after which an episode is cut off
+        burn_in=0,  # steps before a start that memory and policy have seen; 0: L - 1, the paper's 3
         diffusion_sampler=dict(  # how a frame is drawn from noise (EDM, algorithm 2)
             num_steps_denoising=3,  # network calls per frame (order 1)
             sigma_min=2e-3,  # last noise level before 0

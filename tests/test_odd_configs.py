@@ -21,21 +21,15 @@ from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.evaluation.open_loop import NUM_STARTS, STEPS, begin, go_on
 from edeline_jax.evaluation.world_model import world_model_test
+from edeline_jax.learning import updates
 from edeline_jax.learning.setup import make_setup
-from edeline_jax.learning.state import state_shapes
-from edeline_jax.learning.updates import (
-    actor_critic_places,
-    begin_imagining,
-    imagine,
-    train_actor_critic,
-    train_world_model,
-    world_model_batch,
-)
+from edeline_jax.learning.state import TrainState, state_shapes
+from edeline_jax.learning.updates import train_actor_critic, train_world_model, world_model_batch
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.sampling import Step, read
-from edeline_jax.replay.segment import Segment, segments
+from edeline_jax.replay.sampling import Step
+from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.errors import ConfigError
 from edeline_jax.world_model.loss import LossDraws, count_targets, world_model_loss
@@ -84,7 +78,7 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
         horizon=one_of(1, 2, 6), num_autoregressive_steps=one_of(0, 0, 1, 2), harmony=one_of(True, False)
     )
     config.actor_critic.loss.backup_every = one_of(1, 2, 15)
-    config.world_model_env.horizon = one_of(1, 2, 15)
+    config.world_model_env.update(horizon=one_of(1, 2, 15), burn_in=one_of(0, 0, 11, 20))
     config.world_model_env.diffusion_sampler.update(
         num_steps_denoising=one_of(1, 1, 2), order=one_of(1, 2), s_churn=one_of(0.0, 1.0)
     )
@@ -106,15 +100,15 @@ def trace(config: Config) -> None:
         return world_model_loss(params, agent.world_model, batch, draws, counts, config.world_model.loss)[0]
 
     assert jax.eval_shape(loss, world_model, batch, draws).shape == ()
-    places = jax.eval_shape(lambda *arrays: actor_critic_places(*arrays, setup), key, replay, number, number)
-    first, restarts = (
-        jax.eval_shape(lambda *xs, at=at: read(xs[0], jax.tree.map(lambda x: x[at], xs[1])), replay, places)
-        for at in (0, slice(1, None))
-    )
-    start = jax.eval_shape(lambda steps: segments(steps, config.frame_shape), first)
-    begin = jax.eval_shape(lambda *arrays: begin_imagining(*arrays, setup), world_model, start)
-    arrays = (state.actor_critic.params, world_model, restarts, begin, key)
-    end, trajectory = jax.eval_shape(lambda *arrays: imagine(*arrays, setup), *arrays)
+
+    def rollout(state: TrainState, replay: Replay, key: jax.Array, number: jax.Array) -> tuple:
+        starts, older = updates._starts(replay, key, number, number, setup)
+        world_model = state.world_model.params
+        begin = updates._begin(state.rollout, number == 0, world_model, starts, older, setup)
+        restarts = jax.tree.map(lambda x: x[1:], starts)
+        return begin, updates.imagine(state.actor_critic.params, world_model, restarts, begin, key, setup, older)
+
+    begin, (end, trajectory) = jax.eval_shape(rollout, state, replay, key, number)
     assert jax.tree.map(jnp.shape, end) == jax.tree.map(jnp.shape, state.rollout)
 
     def policy_loss(params: Params, trajectory: Trajectory, lstm: LSTMState) -> jax.Array:

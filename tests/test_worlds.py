@@ -28,11 +28,16 @@ WORLDS = {
     "values of rewards": ("gymnasium", SCREEN | VALUES),
     "crafter": ("crafter", {"env.id": "crafter"} | FEW_GAMES | VALUES),
     "craftax": ("craftax", {"env.id": "craftax"} | FEW_GAMES | VALUES),
+    "recall": ("jax", {"env.id": "recall_16", "world_model_env.burn_in": 9}),
     "vizdoom": ("vizdoom", {"env.id": "vizdoom/predict_position"} | FEW_GAMES),
 }
 
 
-LONG = {"values of rewards": pytest.mark.ci, "craftax": pytest.mark.slow}  # they compile programs of their own
+LONG = {
+    "recall": pytest.mark.ci,
+    "values of rewards": pytest.mark.ci,
+    "craftax": pytest.mark.slow,
+}  # they compile programs of their own
 
 
 @pytest.mark.parametrize(

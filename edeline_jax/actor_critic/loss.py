@@ -61,7 +61,7 @@ def _replay(
     T, B = trajectory.actions.shape
     frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
     features = network.apply(params, frames, method="encode").reshape(T, B, -1)
-    fresh = _burn_ins(params, network, trajectory.dead, trajectory.burn_in)
+    fresh = _burn_ins(params, network, trajectory)
 
     def step(lstm: LSTMState, inputs: tuple) -> tuple[LSTMState, tuple[jax.Array, jax.Array]]:
         features, dead, fresh = inputs
@@ -72,23 +72,26 @@ def _replay(
     return jax.lax.scan(step, lstm, (features, trajectory.dead, fresh))[1]
 
 
-def _burn_ins(params: Params, network: ActorCritic, dead: jax.Array, frames: jax.Array) -> LSTMState:
-    """The LSTM states [T, B, D] after burn-in on frames [T, B, K, ...]; only the states at `dead` [T, B] are used.
+def _burn_ins(params: Params, network: ActorCritic, trajectory: Trajectory) -> LSTMState:
+    """The LSTM states [T, B, D] after the burn-ins of a trajectory; only those at its `dead` steps are used.
 
     If the horizon is as long as the rollout, every environment restarts about once. So the usual case computes one
-    small batch with room for two restarts per environment; with more restarts all T x B are computed.
+    small batch with room for two restarts per environment; with more restarts all T x B are computed. Gradients end
+    where the older frames of a long burn-in begin, as in R2D2 (Kapturowski et al., 2019, section 3).
     """
-    T, B = dead.shape
-    flat = frames.reshape(T * B, *frames.shape[2:])
+    T, B = trajectory.dead.shape
+    inputs = trajectory.burn_in, trajectory.burn_in_mask, trajectory.burn_in_state
+    flat = jax.tree.map(lambda x: x.reshape(T * B, *x.shape[2:]), inputs)
 
     def few() -> LSTMState:
-        (index,) = jnp.nonzero(dead.ravel(), size=2 * B, fill_value=T * B)
-        states = burn_in(params, network, flat[jnp.minimum(index, T * B - 1)])
+        (index,) = jnp.nonzero(trajectory.dead.ravel(), size=2 * B, fill_value=T * B)
+        chosen = jax.tree.map(lambda x: x[jnp.minimum(index, T * B - 1)], flat)
+        states = burn_in(params, network, *chosen)
         return jax.tree.map(lambda x: jnp.zeros((T * B, x.shape[-1])).at[index].set(x, mode="drop"), states)
 
     def all_steps() -> LSTMState:
-        return burn_in(params, network, flat)
+        return burn_in(params, network, *flat)
 
     # recomputed in the backward pass, so that the branch not taken stores no activations
-    states = jax.lax.cond(dead.sum() <= 2 * B, jax.checkpoint(few), jax.checkpoint(all_steps))
+    states = jax.lax.cond(trajectory.dead.sum() <= 2 * B, jax.checkpoint(few), jax.checkpoint(all_steps))
     return jax.tree.map(lambda x: x.reshape(T, B, -1), states)

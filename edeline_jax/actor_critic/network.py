@@ -10,6 +10,8 @@ from edeline_jax.nn.lstm import LSTMCell, LSTMState
 from edeline_jax.nn.network import Network
 from edeline_jax.nn.params import Params
 
+UNROLLED = 4  # steps of a burn-in: the paper's 3 need no loop
+
 
 class ActorCritic(Network):
     """`(frames, state) -> (logits, value, state)`."""
@@ -42,13 +44,32 @@ class ActorCritic(Network):
         return LSTMState(zero, zero)
 
 
-def burn_in(params: Params, network: ActorCritic, frames: jax.Array) -> LSTMState:
-    """The LSTM state after frames [B, K, H, W, C], starting from zeros; K may be 0."""
+def burn_in(
+    params: Params,
+    network: ActorCritic,
+    frames: jax.Array,
+    mask: jax.Array | None = None,
+    state: LSTMState | None = None,
+) -> LSTMState:
+    """The LSTM state after frames [B, K, H, W, C]; K may be 0.
+
+    Args:
+      params: of `network`.
+      frames: float32.
+      mask: bool [B, K], false where the state does not move; None: it moves at all of them.
+      state: before the first frame; None: zeros.
+    """
     B, K = frames.shape[:2]
-    state = network.init_state(B)
+    state = network.init_state(B) if state is None else state
     if K == 0:
         return state
     features = network.apply(params, frames.reshape(B * K, *frames.shape[2:]), method="encode").reshape(B, K, -1)
-    for k in range(K):
-        state = network.apply(params, features[:, k], state, method="recur")[2]
-    return state
+    mask = jnp.ones((B, K), bool) if mask is None else mask
+
+    def step(state: LSTMState, inputs: tuple[jax.Array, jax.Array]) -> tuple[LSTMState, None]:
+        features, moves = inputs
+        new = network.apply(params, features, state, method="recur")[2]
+        return jax.tree.map(lambda new, old: jnp.where(moves[:, None], new, old), new, state), None
+
+    steps = features.swapaxes(0, 1), mask.T
+    return jax.lax.scan(step, state, steps, unroll=min(K, UNROLLED))[0]

@@ -46,7 +46,9 @@ class Trajectory(NamedTuple):
     """T steps of B environments, time first.
 
     dead: the environment was restarted after the step.
-    burn_in: the frames that the LSTM was burnt in on after that restart, [T, B, K, H, W, C].
+    burn_in: the frames that the LSTM was burnt in on last after that restart, [T, B, K, H, W, C].
+    burn_in_mask: those that count; see `Outcome`.
+    burn_in_state: of the LSTM before those frames, without gradient; None: zeros.
     values: V of obs, without gradient.
     bootstraps: V of the frame that the step led to (the final frame if the episode was over), without gradient.
     """
@@ -61,6 +63,8 @@ class Trajectory(NamedTuple):
     logits: jax.Array
     values: jax.Array
     bootstraps: jax.Array
+    burn_in_mask: jax.Array | None = None
+    burn_in_state: LSTMState | None = None
 
 
 def rollout(
@@ -91,7 +95,7 @@ def rollout(
     def step(state: RolloutState, draws: PolicyDraws) -> tuple[RolloutState, tuple]:
         logits, value, lstm, action = act(params, network, state.obs, state.lstm, draws.action)
         env, outcome = env_step(state.env, action, draws.env)
-        lstm, dead, final_value = restart_ended(params, network, lstm, outcome)
+        lstm, dead, final_value, older = restart_ended(params, network, lstm, outcome)
         record = (
             state.obs,
             action,
@@ -103,13 +107,13 @@ def rollout(
             logits,
             value,
         )
-        return RolloutState(outcome.obs, lstm, env), (record, final_value)
+        return RolloutState(outcome.obs, lstm, env), (*record, final_value, outcome.burn_in_mask, older)
 
-    state, (record, final_values) = scan(step, state, draws)
-    trajectory = Trajectory(*record, bootstraps=final_values)
+    state, record = scan(step, state, draws)
+    trajectory = Trajectory(*record)
     last_value = act(params, network, state.obs, state.lstm, draws.action[0])[1]
     next_values = jnp.concatenate([trajectory.values[1:], last_value[None]])
-    return state, trajectory._replace(bootstraps=jnp.where(trajectory.dead, final_values, next_values))
+    return state, trajectory._replace(bootstraps=jnp.where(trajectory.dead, trajectory.bootstraps, next_values))
 
 
 def host_scan(step: Callable, state: Any, xs: Any) -> tuple[Any, Any]:
@@ -137,19 +141,24 @@ def act(
 @jax.jit(static_argnums=1)
 def restart_ended(
     params: Params, network: ActorCritic, lstm: LSTMState, outcome: Outcome
-) -> tuple[LSTMState, jax.Array, jax.Array]:
+) -> tuple[LSTMState, jax.Array, jax.Array, LSTMState | None]:
     """Burns in the LSTM of the environments that restarted in this step.
 
-    Returns the next LSTM state, which environments restarted (bool [B]), and the values of their final frames [B]
-    (0 for the others).
+    Returns the next LSTM state, which environments restarted (bool [B]), the values of their final frames [B]
+    (0 for the others), and the LSTM state before `outcome.burn_in` (None if nothing is older).
     """
-    chex.assert_tree_shape_prefix((lstm, outcome), lstm.hx.shape[:1])
+    chex.assert_tree_shape_prefix((lstm, outcome._replace(older=None)), lstm.hx.shape[:1])
     dead = outcome.end | outcome.truncation
 
-    def restart(index: jax.Array) -> tuple[LSTMState, jax.Array]:
-        before = jax.tree.map(lambda x: x[index], lstm)
+    def restart(index: jax.Array) -> tuple[LSTMState, jax.Array, LSTMState | None]:
+        before, frames, mask = jax.tree.map(lambda x: x[index], (lstm, outcome.burn_in, outcome.burn_in_mask))
         final_value = network.apply(params, outcome.final_obs[index], before)[1]
-        return burn_in(params, network, outcome.burn_in[index]), final_value
+        older = None
+        if outcome.older is not None:
+            steps = outcome.older(index)
+            older = burn_in(params, network, steps.frames, steps.mask)
+        return burn_in(params, network, frames, mask, older), final_value, older
 
-    lstm, final_values = replace_rows(dead, restart, (lstm, jnp.zeros(dead.shape)))
-    return lstm, dead, final_values
+    old = lstm, jnp.zeros(dead.shape), None if outcome.older is None else lstm
+    lstm, final_values, older = replace_rows(dead, restart, old)
+    return lstm, dead, final_values, older

@@ -74,6 +74,12 @@ def _check_segments(config: Config) -> None:
         f"a segment (horizon + L = {config.segment_length}) must hold L + {1 + loss.num_autoregressive_steps} steps: "
         f"raise horizon to at least {1 + loss.num_autoregressive_steps}",
     )
+    _require(
+        config.burn_in >= config.context - 1,
+        "world_model_env.burn_in",
+        f"must be at least L - 1 ({config.context - 1}), the frames that the denoiser sees besides the newest; "
+        "0 is that number",
+    )
     for key, sigmas in (
         ("world_model_env.diffusion_sampler", sampler),
         ("world_model.loss.sigma_distribution", loss.sigma_distribution),

@@ -184,6 +184,7 @@ class DiffusionSamplerConfig:
 class WorldModelEnvConfig:
     horizon: Count
     diffusion_sampler: DiffusionSamplerConfig
+    burn_in: Annotated[int, Range(0, 2**16, "not be negative, nor above 65,536")] = 0
 
 
 @dataclass(frozen=True)
@@ -286,6 +287,11 @@ class Config:
     def context(self) -> int:
         """L, the number of past frames that the denoiser is conditioned on."""
         return self.agent.denoiser.inner_model.num_steps_conditioning
+
+    @property
+    def burn_in(self) -> int:
+        """K, the steps before the newest frame of a start of imagination, which the memory and the policy have seen."""
+        return self.world_model_env.burn_in or self.context - 1
 
     @property
     def segment_length(self) -> int:

@@ -35,6 +35,7 @@ class InJit:
         self._world = world
         self._key = jax.random.key(np.random.SeedSequence(seed).generate_state(1)[0])
         self._calls = 0
+        self._state: Any = None
         self.num_envs = num_envs
         self.num_actions = world.num_actions
         self.frame_shape = (world.size, world.size, 3)
@@ -56,7 +57,7 @@ class InJit:
 
     def close(self) -> None:
         """See `VectorEnv`."""
-        del self._state
+        self._state = None
 
     def _next_key(self) -> jax.Array:
         self._calls += 1

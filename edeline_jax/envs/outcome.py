@@ -1,6 +1,6 @@
 """The result of an environment step, real or imagined."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -12,6 +12,9 @@ class Outcome(NamedTuple):
     final_obs: the frame that the action led to; equals obs unless the environment restarted.
     reward: float32 [B]. end, truncation: bool [B].
     burn_in: the frames before obs in a new start, [B, K, H, W, C]; K is 0 for environments that begin at obs.
+    burn_in_mask: bool [B, K], false where a frame is none, since the episode is shorter; None: they all count.
+    older: None, or a function (a `jax.tree_util.Partial`, since an outcome is a tree): rows, int [k] -> the steps of
+      these new starts before those of `burn_in`, with `frames` and `mask`.
     """
 
     obs: jax.Array
@@ -20,3 +23,5 @@ class Outcome(NamedTuple):
     end: jax.Array
     truncation: jax.Array
     burn_in: jax.Array
+    burn_in_mask: jax.Array | None = None
+    older: Any = None

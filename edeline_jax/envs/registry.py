@@ -4,13 +4,13 @@ import functools
 
 import numpy as np
 
-from edeline_jax.envs import atari, catch, craftax, crafter, gymnasium, minigrid, vizdoom
+from edeline_jax.envs import atari, catch, craftax, crafter, gymnasium, minigrid, recall, vizdoom
 from edeline_jax.envs.family import Family
 from edeline_jax.envs.spelling import nearest
 from edeline_jax.envs.vector import EnvSettings, VectorEnv
 
 NO_ENV = "none"  # the id in a config that learns from a dataset and has no game to test in
-FAMILIES = tuple(family.FAMILY for family in (atari, catch, minigrid, vizdoom, crafter, craftax, gymnasium))
+FAMILIES = tuple(family.FAMILY for family in (atari, catch, recall, minigrid, vizdoom, crafter, craftax, gymnasium))
 
 
 def find_family(id: str) -> Family:

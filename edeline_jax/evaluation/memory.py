@@ -7,15 +7,14 @@ import jax
 import numpy as np
 
 from edeline_jax.evaluation.recording import RecordedGame
-from edeline_jax.nn.mamba import MambaCache
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import to_float
-from edeline_jax.world_model.model import WorldModel
+from edeline_jax.world_model.edeline import Edeline, Memory
 
 CHUNK = 64  # steps, or windows, of one call
 
 
-def whole_history(params: Params, model: WorldModel, games: Sequence[RecordedGame]) -> list[np.ndarray]:
+def whole_history(params: Params, model: Edeline, games: Sequence[RecordedGame]) -> list[np.ndarray]:
     """h_t of every step, float32 [T, D] for each game: the memory has seen the game from its first frame on.
 
     Args:
@@ -24,27 +23,27 @@ def whole_history(params: Params, model: WorldModel, games: Sequence[RecordedGam
     length = -(-max(len(game.actions) for game in games) // CHUNK) * CHUNK
     frames = np.stack([_filled(game.frames[:-1], length) for game in games])
     actions = np.stack([_filled(game.actions, length) for game in games])
-    caches, parts = model.init_cache(len(games)), []
+    memory, parts = model.init_memory(len(games)), []
     for start in range(0, length, CHUNK):
         part = slice(start, start + CHUNK)
-        h, caches = _embed(params, model, frames[:, part], actions[:, part], caches)
+        h, memory = _embed(params, model, frames[:, part], actions[:, part], memory)
         parts.append(np.asarray(h))
     states = np.concatenate(parts, 1)
     return [states[i, : len(game.actions)] for i, game in enumerate(games)]
 
 
-def last_steps(params: Params, model: WorldModel, games: Sequence[RecordedGame], length: int) -> list[np.ndarray]:
+def last_steps(params: Params, model: Edeline, games: Sequence[RecordedGame], length: int) -> list[np.ndarray]:
     """h_t of the steps from `length` - 1 on, float32 [T - length + 1, D]: the memory has seen `length` steps only.
 
     With L steps it is the h of the first imagined step, whose memory is burnt in on L - 1 frames.
     """
     places = [(i, t) for i, game in enumerate(games) for t in range(len(game.actions) - length + 1)]
-    caches, parts = model.init_cache(CHUNK), []
+    memory, parts = model.init_memory(CHUNK), []
     for start in range(0, len(places), CHUNK):
         windows = places[start : start + CHUNK]
         frames = np.stack([games[i].frames[t : t + length] for i, t in windows])
         actions = np.stack([games[i].actions[t : t + length] for i, t in windows])
-        h, _ = _embed(params, model, _filled(frames, CHUNK), _filled(actions, CHUNK), caches)
+        h, _ = _embed(params, model, _filled(frames, CHUNK), _filled(actions, CHUNK), memory)
         parts.append(np.asarray(h[: len(windows), -1]))
     states = np.concatenate(parts) if parts else np.zeros((0, model.config.recurrent_emb.mamba.d_model), np.float32)
     stops = np.cumsum([max(0, len(game.actions) - length + 1) for game in games])
@@ -53,9 +52,9 @@ def last_steps(params: Params, model: WorldModel, games: Sequence[RecordedGame],
 
 @functools.partial(jax.jit, static_argnums=1)
 def _embed(
-    params: Params, model: WorldModel, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
-) -> tuple[jax.Array, tuple[MambaCache, ...]]:
-    return model.apply(params, to_float(frames), actions, caches, method="embed")
+    params: Params, model: Edeline, frames: jax.Array, actions: jax.Array, memory: Memory
+) -> tuple[jax.Array, Memory]:
+    return model.apply(params, to_float(frames), actions, memory, method="embed")
 
 
 def _filled(x: np.ndarray, length: int) -> np.ndarray:

@@ -67,9 +67,13 @@ def open_loop(
 
 @functools.partial(jax.jit, static_argnums=3)
 def begin(params: Params, replay: Replay, starts: Step, setup: Setup) -> tuple[ImaginationState, jax.Array]:
-    """The state after the L frames that are given at each of `NUM_STARTS` starts, and these, uint8 [B, L, H, W, 3]."""
-    given = cut(replay, starts, starts.t, setup.frame_shape, setup.context)
-    return reset(params, setup.agent.world_model, given), from_float(given.frames)
+    """The state after the L frames that are given at each of `NUM_STARTS` starts, and these, uint8 [B, L, H, W, 3].
+
+    The memory has seen up to K steps before the newest of them, as in training.
+    """
+    K, L = setup.burn_in, setup.context
+    seen = cut(replay, starts, starts.t + L - 1 - K, setup.frame_shape, K + 1)
+    return reset(params, setup.agent.world_model, seen), from_float(seen.frames[:, -L:])
 
 
 @functools.partial(jax.jit, static_argnums=6)

@@ -39,7 +39,8 @@ def _places(table: Replay, keys: jax.Array, setup: Setup) -> tuple[Places, Place
     def batch(key: jax.Array) -> tuple[Places, Places]:
         keys = jax.random.split(key, 5)
         segments = segment_places(table, keys[0], c.batch_size, setup.segment_length, c.sample_weights)
-        return segments, start_places(table, keys[3], c.batch_size, setup.context + 1, c.sample_weights)
+        length = setup.context + 1
+        return segments, start_places(table, keys[3], c.batch_size, length, length, c.sample_weights)
 
     return jax.lax.map(batch, keys)
 

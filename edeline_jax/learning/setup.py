@@ -39,6 +39,7 @@ class Setup(NamedTuple):
 
     frame_shape: (H, W, C).
     context: L, the number of past frames that the denoiser is conditioned on.
+    burn_in: K, the steps before the newest frame of a start of imagination; at least L - 1.
     segment_length: T, the steps of a world-model training segment.
     reward_clip: how rewards count for the critic; see `replay.reward.clipped`.
     axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
@@ -47,6 +48,7 @@ class Setup(NamedTuple):
     agent: Agent
     frame_shape: tuple[int, int, int]
     context: int
+    burn_in: int
     segment_length: int
     world_model: LearnerSetup
     actor_critic: LearnerSetup
@@ -82,5 +84,5 @@ def make_setup(agent: Agent, config: Config, axis: str | None = None) -> Setup:
         )
 
     networks = learner(config.world_model), learner(config.actor_critic)
-    sizes = config.frame_shape, config.context, config.segment_length
+    sizes = config.frame_shape, config.context, config.burn_in, config.segment_length
     return Setup(agent, *sizes, *networks, config.world_model_env, config.reward.clip, axis)

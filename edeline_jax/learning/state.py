@@ -89,7 +89,7 @@ def empty_rollout(setup: Setup) -> RolloutState:
         lstm=agent.actor_critic.init_state(batch),
         env=ImaginationState(
             frames=jnp.zeros((batch, setup.context, *frame_shape)),
-            caches=agent.world_model.init_cache(batch),
+            memory=agent.world_model.init_memory(batch),
             age=jnp.zeros(batch, jnp.int32),
         ),
     )

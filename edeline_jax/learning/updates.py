@@ -6,6 +6,7 @@ Where an update's steps lie in the replay depends on its number and the table of
 and read by the update itself, or beforehand for one update, [1, parts, ...], if the replay is on the host.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import Places, read, segment_places, start_places
-from edeline_jax.replay.segment import Segment, Steps, segments
+from edeline_jax.replay.segment import Segment, Steps, joined, segments
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import StepDraws
 from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
@@ -32,6 +33,7 @@ from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, 
 Metrics = dict[str, jax.Array]
 Shares = tuple[Params, Metrics]  # one device's share of gradients and metrics; sums over devices are the batch's
 Source = Replay | Steps  # of the steps of updates
+Older = tuple[Source, Places | Steps] | None  # steps of starts before their last L, and what places are places in
 PlacesOf = Callable[[jax.Array, Replay, jax.Array, jax.Array, Setup], Places]  # key, replay, update, part, setup
 
 
@@ -68,11 +70,11 @@ def train_actor_critic(
 
         def shares(stand: RolloutState, part: jax.Array) -> tuple[RolloutState, Shares]:
             _, key = _keys(state.key, 1, learner.updates, part, setup)
-            starts = _steps(source, actor_critic_places, state.key, learner.updates, part, setup)
-            begin = _begin(stand, learner.updates + part == 0, world_model_params, starts, setup)
+            starts, older = _starts(source, state.key, learner.updates, part, setup)
+            begin = _begin(stand, learner.updates + part == 0, world_model_params, starts, older, setup)
             policy_params = inference_weights(setup.agent.actor_critic, learner.params)
             restarts = jax.tree.map(lambda x: x[1:], starts)
-            end, trajectory = imagine(policy_params, world_model_params, restarts, begin, key, setup)
+            end, trajectory = imagine(policy_params, world_model_params, restarts, begin, key, setup, older)
             return end, actor_critic_gradients(learner.params, trajectory, begin.lstm, setup)
 
         stand, every = jax.lax.scan(shares, stand, parts)
@@ -128,7 +130,7 @@ def world_model_places(key: jax.Array, replay: Replay, update: jax.Array, part: 
 
 
 def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Places:
-    """The starts of one part of an actor-critic update, [1 + backup_every, B, L]: the first, then those of every step.
+    """The starts of one part of an actor-critic update, [1 + backup_every, B, K + 1]: the first, then every step's.
 
     Only the very first part begins with the first ones. Args: see `world_model_batch`.
     """
@@ -138,7 +140,8 @@ def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part:
     keys = jnp.concatenate([jax.random.fold_in(key, 0)[None], jax.vmap(jax.random.split)(step_keys)[:, 1]])
 
     def starts(key: jax.Array) -> Places:
-        return start_places(replay, key, setup.share(c.batch_size), setup.context, c.sample_weights)
+        lengths = setup.context, setup.burn_in + 1
+        return start_places(replay, key, setup.share(c.batch_size), *lengths, c.sample_weights)
 
     return jax.lax.map(starts, keys)
 
@@ -150,17 +153,36 @@ def begin_imagining(params: Params, start: Segment, setup: Setup) -> RolloutStat
 
 
 def imagine(
-    params: Params, world_model_params: Params, restarts: Steps, begin: RolloutState, key: jax.Array, setup: Setup
+    params: Params,
+    world_model_params: Params,
+    restarts: Steps,
+    begin: RolloutState,
+    key: jax.Array,
+    setup: Setup,
+    older: Older = None,
 ) -> tuple[RolloutState, Trajectory]:
-    """One rollout of `backup_every` steps in the world model; `restarts` [backup_every, B, L] are its fresh starts."""
-    model = setup.agent.world_model
+    """One rollout of `backup_every` steps in the world model.
 
-    def env_step(state: Any, action: jax.Array, drawn: tuple[StepDraws, Segment]) -> tuple[Any, Outcome]:
-        return imagination.step(world_model_params, model, state, action, *drawn, setup.world_model_env)
+    Args:
+      params, world_model_params: of the policy and of the world model.
+      restarts: the last L steps of its fresh starts, [backup_every, B, L].
+      begin: where it begins.
+      key: consumed.
+      older: the steps before those, [1 + backup_every, B, K + 1 - L], as they are drawn for the first start, too; they
+        are read only for the environments that restart. None: there are none.
+    """
+    model = setup.agent.world_model
+    source, before = older or (None, None)
+
+    def env_step(state: Any, action: jax.Array, drawn: tuple[StepDraws, Segment, Any]) -> tuple[Any, Outcome]:
+        *drawn, before = drawn
+        look_back = before and jax.tree_util.Partial(_read_older(setup), source, before)
+        return imagination.step(world_model_params, model, state, action, *drawn, setup.world_model_env, look_back)
 
     policy = draw_rollout(key, setup)
     # of all steps at once: the many small kernels of a GPU's draws then run once per rollout
     drawn = jax.vmap(lambda key, start: draw_env_step(key, start, setup))(policy.env, restarts)
+    drawn = *drawn, jax.tree.map(lambda x: x[1:], before)
     return rollout(params, setup.agent.actor_critic, env_step, begin, policy._replace(env=drawn))
 
 
@@ -188,11 +210,48 @@ def _steps(
     return read(source, places_of(key, source, update, part, setup))
 
 
-def _begin(stand: RolloutState, is_first: jax.Array, params: Params, starts: Steps, setup: Setup) -> RolloutState:
+def _starts(source: Source, key: jax.Array, update: jax.Array, part: jax.Array, setup: Setup) -> tuple[Steps, Older]:
+    """The last L steps of the starts of `actor_critic_places`, and what is older."""
+    length = setup.burn_in + 1 - setup.context
+    if length == 0:
+        return _steps(source, actor_critic_places, key, update, part, setup), None
+    if isinstance(source, Steps):
+        whole = jax.tree.map(lambda x: x[0, part], source)
+        older, newer = (jax.tree.map(lambda x, side=side: x[:, :, side], whole) for side in _sides(length))
+        return newer, (source, older)
+    whole = actor_critic_places(key, source, update, part, setup)
+    older, newer = (whole._replace(index=whole.index[..., i], mask=whole.mask[..., i]) for i in _sides(length))
+    return read(source, newer), (source, older)
+
+
+def _sides(length: int) -> tuple[slice, slice]:
+    """The first `length` steps, and the others."""
+    return slice(length), slice(length, None)
+
+
+@functools.cache
+def _read_older(setup: Setup) -> Callable[[Source, Places | Steps, jax.Array], Segment]:
+    """The function (source, older [B, ...], rows [k]) -> their steps [k, K + 1 - L]; see `Outcome.older`."""
+
+    def read_older(source: Source, older: Places | Steps, rows: jax.Array) -> Segment:
+        chosen = jax.tree.map(lambda x: x[rows], older)
+        return segments(read(source, chosen) if isinstance(chosen, Places) else chosen, setup.frame_shape)
+
+    return read_older
+
+
+def _begin(
+    stand: RolloutState, is_first: jax.Array, params: Params, starts: Steps, older: Older, setup: Setup
+) -> RolloutState:
     """The state in which a rollout begins: the end of the last one, or for the first one, the first starts."""
 
     def begin() -> RolloutState:
-        return begin_imagining(params, segments(jax.tree.map(lambda x: x[0], starts), setup.frame_shape), setup)
+        start = segments(jax.tree.map(lambda x: x[0], starts), setup.frame_shape)
+        if older is not None:
+            source, before = older
+            rows = jnp.arange(len(start.mask))
+            start = joined(_read_older(setup)(source, jax.tree.map(lambda x: x[0], before), rows), start)
+        return begin_imagining(params, start, setup)
 
     return jax.lax.cond(is_first, begin, lambda: stand)
 

@@ -44,7 +44,7 @@ class Mixer(nn.Module):
     config: MambaConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
+    def __call__(self, x: jax.Array, cache: MambaCache, mask: jax.Array | None) -> tuple[jax.Array, MambaCache]:
         c = self.config
         dtype = x.dtype
         E, N = c.expand_factor * c.d_model, c.d_state
@@ -53,7 +53,7 @@ class Mixer(nn.Module):
 
         kernel = param(self, "conv_kernel", uniform_fan_in(c.d_conv), (c.d_conv, E))
         bias = param(self, "conv_bias", uniform_fan_in(c.d_conv), (E,))
-        x, conv = causal_convolution(x.astype(jnp.float32), cache.conv, kernel, bias)
+        x, conv = causal_convolution(_where(mask, x.astype(jnp.float32)), cache.conv, kernel, bias)
         x = nn.silu(x)
 
         projected = Linear(rank + 2 * N, use_bias=False, name="x_proj")(x.astype(dtype)).astype(jnp.float32)
@@ -62,7 +62,8 @@ class Mixer(nn.Module):
         delta = Linear(E, kernel_init=symmetric_uniform(rank**-0.5), bias_init=dt_bias, name="dt_proj")(delta)
         A = -jnp.exp(param(self, "A_log", log_arange, (E, N)))
         D = param(self, "D", ones, (E,))
-        y, s = selective_scan(x, jax.nn.softplus(delta), A, B, C, D, cache.s, c.scan)
+        delta = _where(mask, jax.nn.softplus(delta))  # a step of size 0 leaves the state as it is
+        y, s = selective_scan(x, delta, A, B, C, D, cache.s, c.scan)
         return Linear(c.d_model, use_bias=False, name="out_proj")(y.astype(dtype) * nn.silu(z)), MambaCache(s, conv)
 
 
@@ -72,20 +73,30 @@ class MambaLayer(nn.Module):
     config: MambaConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array, cache: MambaCache) -> tuple[jax.Array, MambaCache]:
-        y, cache = Mixer(self.config, name="mixer")(RMSNorm(name="norm")(x), cache)
+    def __call__(self, x: jax.Array, cache: MambaCache, mask: jax.Array | None) -> tuple[jax.Array, MambaCache]:
+        y, cache = Mixer(self.config, name="mixer")(RMSNorm(name="norm")(x), cache, mask)
         return x + y, cache
 
 
 class Mamba(nn.Module):
-    """A sequence of layers over x [B, T, D], each with its own cache."""
+    """A sequence of layers over x [B, T, D], each with its own cache.
+
+    `mask` [B, T] is false at steps before a sequence begins: no cache moves there. They come first, where the caches
+    are zeros.
+    """
 
     config: MambaConfig
 
     @nn.compact
-    def __call__(self, x: jax.Array, caches: tuple[MambaCache, ...]) -> tuple[jax.Array, tuple[MambaCache, ...]]:
+    def __call__(
+        self, x: jax.Array, caches: tuple[MambaCache, ...], mask: jax.Array | None = None
+    ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
         new = []
         for i, cache in enumerate(caches):
-            x, cache = MambaLayer(self.config, name=f"layers_{i}")(x, cache)
+            x, cache = MambaLayer(self.config, name=f"layers_{i}")(x, cache, mask)
             new.append(cache)
         return x, tuple(new)
+
+
+def _where(mask: jax.Array | None, x: jax.Array) -> jax.Array:
+    return x if mask is None else jnp.where(mask[..., None], x, 0.0)

@@ -33,7 +33,7 @@ class Dream(NamedTuple):
     world: ImaginationState
     lstm: LSTMState  # has seen the newest frame
     choice: jax.Array  # int [1]: the policy's action in the newest frame
-    h: jax.Array  # [1, D], of the last action; zeros at the start
+    condition: jax.Array  # of the newest frame, see `WorldModel.see`; zeros at the start
 
 
 class Opinion(NamedTuple):
@@ -78,9 +78,9 @@ def begin(params: Params, agent: Agent, frames: jax.Array, actions: jax.Array, k
     world = reset(params["world_model"], agent.world_model, start)
     lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1])
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], lstm, key)
-    inputs = (params["world_model"], world.frames[:, -1:], start.actions[:, -1:], world.caches)
-    h, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="embed"), *inputs)
-    return Dream(world, lstm, choice, jnp.zeros((1, h.shape[-1]))), opinion
+    inputs = (params["world_model"], world.memory, world.frames[:, -1], choice)
+    condition, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="see"), *inputs)
+    return Dream(world, lstm, choice, jnp.zeros(condition.shape, condition.dtype)), opinion
 
 
 @functools.partial(jax.jit, static_argnums=(1, 6), donate_argnums=2)
@@ -105,13 +105,14 @@ def step(
     key, policy_key = split(key)
     action = jnp.where(action == POLICY, dream.choice, action)
     draws = _tempered(draw_step(key, dream.world.frames.shape[2:], 1, config), temperatures)
-    world, h, trajectory = advance(weights, model, dream.world, action, draws, config)
-    reward, end = draw_outcome(weights, model, h, draws)
-    rewards, ends = outcome_probabilities(weights, model, h)
+    world, prediction = advance(weights, model, dream.world, action, draws, config)
+    reward, end = draw_outcome(model, prediction, draws)
+    rewards, ends = outcome_probabilities(model, prediction)
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
-    moved = jnp.stack([jnp.linalg.norm(h), jnp.linalg.norm(h - dream.h)])
+    h = prediction.condition
+    moved = jnp.stack([jnp.linalg.norm(h), jnp.linalg.norm(h - dream.condition)])
     return Dream(world, lstm, choice, h), Glance(
-        trajectory=from_float(trajectory[:, 0].clip(-1, 1)),
+        trajectory=from_float(prediction.trajectory[:, 0].clip(-1, 1)),
         action=action[0],
         reward=reward[0],
         end=end[0],

@@ -47,12 +47,16 @@ def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, weights: 
     return places(step, step.t - jax.random.randint(offset_key, (batch,), 0, T), T)
 
 
-def start_places(replay: Replay, key: jax.Array, batch: int, L: int, weights: Weights) -> Places:
-    """Segments of L steps to imagine from: the newest step is real, older ones may precede the episode's start."""
+def start_places(replay: Replay, key: jax.Array, batch: int, L: int, length: int, weights: Weights) -> Places:
+    """Segments of `length` steps to imagine from: the newest is real, older ones may precede the episode's start.
+
+    Where they stop depends on L alone: an offset as large as a long segment would let most of them stop at their
+    episode's last step.
+    """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch, weights)
     stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
-    return places(step, stop - L, L)
+    return places(step, stop - length, length)
 
 
 def sample_segments(
@@ -66,7 +70,7 @@ def sample_starts(
     replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, L: int, weights: Weights
 ) -> Segment:
     """The segments at `start_places`."""
-    return segments(read(replay, start_places(replay, key, batch, L, weights)), frame_shape)
+    return segments(read(replay, start_places(replay, key, batch, L, L, weights)), frame_shape)
 
 
 def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -> Step:

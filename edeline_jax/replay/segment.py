@@ -40,6 +40,11 @@ def segments(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
     return pad(steps.frames.reshape(*steps.mask.shape, *frame_shape), *steps[1:])
 
 
+def joined(older: Segment, newer: Segment) -> Segment:
+    """The segments of which each is followed at once by its newer one."""
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts, 1), older, newer)
+
+
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:
     """Normalises uint8 frames [B, T, H, W, C] and zeroes every step outside the mask [B, T]."""
     chex.assert_type(frames, jnp.uint8, custom_message="frames")

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 import zlib
+from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,8 @@ from edeline_jax.workdir.progress import Progress
 
 Shapes = dict[str, str]  # name of an array -> dtype and shape
 
+# A field of the state -> its name in the checkpoints of earlier versions
+EARLIER_NAMES = {"memory": "caches"}
 _LOG = logging.getLogger(__name__)
 # of the operating system, in the words of Orbax's readers; they may be gone at the next try
 SYSTEM_FAILURES = [
@@ -140,12 +143,15 @@ class Checkpoints:
         if account.pop("crc32") != _crc32(account):
             raise ValueError("its account is not what was saved")
         wanted = jax.tree.map(_shape_of_data, state)
+        if _shapes(_under_earlier_names(wanted)).keys() == account["shapes"].keys():
+            wanted = _under_earlier_names(wanted)
         _refuse_other_shapes(account["shapes"], _shapes(wanted), self._states.directory / str(number))
         progress = Progress.from_json(account["progress"])
         restored = self._states.restore(number, args=ocp.args.Composite(state=ocp.args.StandardRestore(wanted))).state
         damaged = [name for name, x in jax.device_get(_checksums(restored)).items() if x != account["checksums"][name]]
         if damaged:
             raise ValueError(f"{damaged[0]} is not what was saved")
+        restored = jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(restored))
         return jax.tree.map(_wrapped, restored, state), progress
 
     def _set_aside(self, number: int, error: Exception) -> None:
@@ -225,6 +231,18 @@ def _checksums(tree: Any) -> dict[str, jax.Array]:
 
 def _crc32(account: dict[str, Any]) -> int:
     return zlib.crc32(json.dumps(account, sort_keys=True).encode())
+
+
+def _under_earlier_names(tree: Any) -> Any:
+    """The same leaves in the same order, in tuples with the fields that they had in earlier versions."""
+
+    def is_renamed(x: Any) -> bool:
+        return not EARLIER_NAMES.keys().isdisjoint(getattr(x, "_fields", ()))
+
+    def rename(x: Any) -> Any:
+        return namedtuple("Earlier", [EARLIER_NAMES.get(name, name) for name in x._fields])(*x) if is_renamed(x) else x
+
+    return jax.tree.map(rename, tree, is_leaf=is_renamed)
 
 
 def _shapes(tree: Any) -> Shapes:

@@ -14,7 +14,7 @@ from edeline_jax.nn.params import param
 
 
 class RecurrentEmb(nn.Module):
-    """`(frames, actions, caches) -> (h, caches)`, any number of steps at once."""
+    """`(frames, actions, caches, mask) -> (h, caches)`, any number of steps at once."""
 
     config: RecurrentEmbConfig
     num_actions: int
@@ -22,7 +22,11 @@ class RecurrentEmb(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
+        self,
+        frames: jax.Array,
+        actions: jax.Array,
+        caches: tuple[MambaCache, ...],
+        mask: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
         """Embeds steps.
 
@@ -30,6 +34,8 @@ class RecurrentEmb(nn.Module):
           frames: float32 [B, T, H, W, C] in [-1, 1].
           actions: int [B, T].
           caches: one per Mamba layer; zeros at the start of a sequence (`nn.mamba.init_cache`).
+          mask: bool [B, T], false at steps that are none, before the first one of a sequence: no cache moves there, and
+            h has no meaning. None: all are steps.
 
         Returns:
           h, float32 [B, T, D], and the caches after the last step.
@@ -43,5 +49,5 @@ class RecurrentEmb(nn.Module):
         table = param(self, "act_emb", standard_normal, (self.num_actions, self.config.cond_channels))
         u = jnp.concatenate([features, look_up(table, actions).astype(self.dtype)], -1)
         u = nn.silu(Linear(self.config.mamba.d_model, name="embedding_proj")(u))
-        y, caches = Mamba(self.config.mamba, name="mamba")(u, caches)
+        y, caches = Mamba(self.config.mamba, name="mamba")(u, caches, mask)
         return RMSNorm(name="norm_f")(y).astype(jnp.float32), caches

@@ -1,5 +1,6 @@
 """The world model as an environment: pure `reset` and `step`, with restarts inside (EDELINE, algorithm 1)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -8,28 +9,44 @@ import jax.numpy as jnp
 
 from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.envs.outcome import Outcome
-from edeline_jax.nn.mamba import MambaCache
 from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
 from edeline_jax.replay.frame import quantize
 from edeline_jax.replay.reward import SIGNS
-from edeline_jax.replay.segment import Segment
+from edeline_jax.replay.segment import Segment, joined
 from edeline_jax.world_model.edm import sample
 from edeline_jax.world_model.heads import END_CLASSES
-from edeline_jax.world_model.model import WorldModel
+from edeline_jax.world_model.model import Memory, WorldModel
+
+Older = Callable[[jax.Array], Segment]  # of rows, int [k]: see `Outcome.older`
 
 
 class ImaginationState(NamedTuple):
     """B imagined environments.
 
     frames: the last L frames, oldest first, float32 [B, L, H, W, C]; the policy sees the newest.
-    caches: of the memory, which has seen every step before the newest frame.
+    memory: of the world model; it has seen every step before the newest frame.
     age: imagined steps since the start, int32 [B].
     """
 
     frames: jax.Array
-    caches: tuple[MambaCache, ...]
+    memory: Memory
     age: jax.Array
+
+
+class Prediction(NamedTuple):
+    """What the world model says of one step of B environments.
+
+    trajectory: how the next frame came out of noise; see `denoise_frame`.
+    condition: what it was denoised on.
+    reward_logits: [B, classes]; see `RewardHead`.
+    end_logits: [B, 2].
+    """
+
+    trajectory: jax.Array
+    condition: jax.Array
+    reward_logits: jax.Array
+    end_logits: jax.Array
 
 
 class StepDraws(NamedTuple):
@@ -55,16 +72,17 @@ def draw_step(key: jax.Array, frame_shape: tuple[int, ...], batch: int, config: 
 
 
 def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState:
-    """Environments whose newest frame is the newest of each start.
+    """Environments whose newest frame is the newest of each start, a segment of L steps or more.
 
-    The memory is burnt in on the steps before it, in one parallel call.
+    The memory is burnt in on the steps before it. In a start of L steps padding is a step like any other, as in the
+    authors' program; in a longer one the memory begins where the episode does.
     """
     chex.assert_rank(start.frames, 5, custom_message="start.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
-    _, caches = model.apply(
-        params, start.frames[:, :-1], start.actions[:, :-1], model.init_cache(len(start.actions)), method="embed"
-    )
-    return ImaginationState(start.frames, caches, jnp.zeros(len(start.actions), jnp.int32))
+    L = model.config.denoiser.inner_model.num_steps_conditioning
+    mask = start.mask if start.mask.shape[1] > L else None
+    memory = model.apply(params, start.frames, start.actions, mask, method="burn_in")
+    return ImaginationState(start.frames[:, -L:], memory, jnp.zeros(len(start.actions), jnp.int32))
 
 
 def step(
@@ -75,6 +93,7 @@ def step(
     draws: StepDraws,
     start: Segment,
     config: WorldModelEnvConfig,
+    older: Older | None = None,
 ) -> tuple[ImaginationState, Outcome]:
     """Imagines one step; environments that end or reach the horizon restart from `start`.
 
@@ -83,17 +102,19 @@ def step(
       action: int [B], in the newest frame.
       draws: see `StepDraws`.
       start: one segment of L steps per environment, used only if it restarts.
+      older: reads the steps before those, for the environments that restart; None: there are none.
 
     Returns:
       The state after restarts, and the outcome of the action.
     """
     chex.assert_equal_shape([start.frames, state.frames], custom_message="start.frames, state.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
-    state, h, _ = advance(params, model, state, action, draws, config)
-    reward, end = draw_outcome(params, model, h, draws)
+    state, prediction = advance(params, model, state, action, draws, config)
+    reward, end = draw_outcome(model, prediction, draws)
     final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
-    state = _restart(params, model, state, end | truncation, start)
-    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, start.frames[:, :-1])
+    state = _restart(params, model, state, end | truncation, start, older)
+    burn_in = start.frames[:, :-1], None if older is None else start.mask[:, :-1], older
+    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, *burn_in)
 
 
 def advance(
@@ -103,42 +124,42 @@ def advance(
     action: jax.Array,
     draws: StepDraws,
     config: WorldModelEnvConfig,
-) -> tuple[ImaginationState, jax.Array, jax.Array]:
-    """Imagines only the next frame, without reward, end or restarts.
-
-    Args: see `step`.
-
-    Returns:
-      The state with that frame as its newest, h of the action [B, D], and how the frame came out of noise; see
-      `denoise_frame`.
-    """
+) -> tuple[ImaginationState, Prediction]:
+    """Imagines one step without restarts; whether and how it is rewarded or ends is left to draw. Args: see `step`."""
     B, _, *frame = state.frames.shape
     chex.assert_shape(action, (B,), custom_message="action")
     chex.assert_tree_shape_prefix((state, draws._replace(churn=None)), (B,))
     chex.assert_shape(draws.x_init, (B, *frame), custom_message="x_init")
-    h, caches = model.apply(params, state.frames[:, -1:], action[:, None], state.caches, method="embed")
-    trajectory = denoise_frame(params, model, state.frames, h[:, 0], draws, config)
+    newest = state.frames[:, -1]
+    condition, memory = model.apply(params, state.memory, newest, action, method="see")
+    trajectory = denoise_frame(params, model, state.frames, condition, draws, config)
+    rest = (condition, newest, action, trajectory[-1])
+    *logits, memory = model.apply(params, memory, *rest, method="outcome")
     frames = jnp.concatenate([state.frames[:, 1:], trajectory[-1][:, None]], 1)
-    return ImaginationState(frames, caches, state.age + 1), h[:, 0], trajectory
+    return ImaginationState(frames, memory, state.age + 1), Prediction(trajectory, condition, *logits)
 
 
-def draw_outcome(params: Params, model: WorldModel, h: jax.Array, draws: StepDraws) -> tuple[jax.Array, jax.Array]:
-    """The reward (float32 [B]; see `RewardHead.imagine`) and the end (bool [B], drawn) of a step, given h [B, D]."""
-    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    reward = model.reward.imagine(reward_logits, draws.reward)
-    return reward, jnp.argmax(end_logits + draws.end, -1).astype(bool)
+def draw_outcome(model: WorldModel, prediction: Prediction, draws: StepDraws) -> tuple[jax.Array, jax.Array]:
+    """The reward (float32 [B]; see `RewardHead.imagine`) and the end (bool [B], drawn) of a step."""
+    reward = model.reward.imagine(prediction.reward_logits, draws.reward)
+    return reward, jnp.argmax(prediction.end_logits + draws.end, -1).astype(bool)
 
 
-def outcome_probabilities(params: Params, model: WorldModel, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Those of the signs -1, 0 and 1 of the reward, [B, 3], and of the end, [B], given h [B, D]."""
-    reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    return jax.nn.softmax(model.reward.sign_logits(reward_logits)), jax.nn.softmax(end_logits)[..., 1]
+def outcome_probabilities(model: WorldModel, prediction: Prediction) -> tuple[jax.Array, jax.Array]:
+    """Those of the signs -1, 0 and 1 of the reward, [B, 3], and of the end, [B]."""
+    sign_logits = model.reward.sign_logits(prediction.reward_logits)
+    return jax.nn.softmax(sign_logits), jax.nn.softmax(prediction.end_logits)[..., 1]
 
 
 def denoise_frame(
-    params: Params, model: WorldModel, context: jax.Array, h: jax.Array, draws: StepDraws, config: WorldModelEnvConfig
+    params: Params,
+    model: WorldModel,
+    context: jax.Array,
+    condition: jax.Array,
+    draws: StepDraws,
+    config: WorldModelEnvConfig,
 ) -> jax.Array:
-    """Samples the frame after `context` [B, L, H, W, C] given h [B, D].
+    """Samples the frame after `context` [B, L, H, W, C]; `condition` is from `WorldModel.see`.
 
     Returns:
       Noise, and what it is after every step of the sampler, [num_steps_denoising + 1, B, H, W, C]; the last is the
@@ -146,15 +167,16 @@ def denoise_frame(
     """
 
     def denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
-        return quantize(model.apply(params, context, noisy, sigma, h, method="denoise")[1])
+        return quantize(model.apply(params, context, noisy, sigma, condition, method="denoise")[1])
 
     return sample(denoise, draws.x_init, config.diffusion_sampler, draws.churn)
 
 
 def _restart(
-    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment
+    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment, older: Older | None
 ) -> ImaginationState:
     def restart(index: jax.Array) -> ImaginationState:
-        return reset(params, model, jax.tree.map(lambda x: x[index], start))
+        chosen = jax.tree.map(lambda x: x[index], start)
+        return reset(params, model, chosen if older is None else joined(older(index), chosen))
 
     return replace_rows(dead, restart, state)

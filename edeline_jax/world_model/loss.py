@@ -17,9 +17,9 @@ from edeline_jax.config.schema import WorldModelLossConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.reward import SIGNS
 from edeline_jax.replay.segment import Segment
+from edeline_jax.world_model.edeline import Edeline
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES
-from edeline_jax.world_model.model import WorldModel
 
 
 class LossDraws(NamedTuple):
@@ -69,7 +69,7 @@ def count_targets(mask: jax.Array, draws: LossDraws, context: int) -> BatchCount
 
 def world_model_loss(
     params: Params,
-    model: WorldModel,
+    model: Edeline,
     batch: Segment,
     draws: LossDraws,
     counts: BatchCounts,
@@ -91,7 +91,7 @@ def world_model_loss(
     chex.assert_tree_shape_prefix(draws._replace(start=None), (P, B))
     chex.assert_shape([draws.noise, counts.targets], [(P, B, *frame), (P,)], custom_message="noise, targets")
     chex.assert_shape([draws.start, counts.steps], (), custom_message="start, steps")
-    h, _ = model.apply(params, batch.frames, batch.actions, model.init_cache(len(batch.actions)), method="embed")
+    h, _ = model.apply(params, batch.frames, batch.actions, model.init_memory(len(batch.actions)), method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     end_classes = batch.ends.astype(jnp.int32)
     loss_rew = _mean(model.reward.loss(reward_logits, batch.rewards), batch.mask, counts.steps)
@@ -128,7 +128,7 @@ def world_model_loss(
 
 
 def _denoising_loss(
-    params: Params, model: WorldModel, batch: Segment, h: jax.Array, draws: LossDraws, counts: BatchCounts
+    params: Params, model: Edeline, batch: Segment, h: jax.Array, draws: LossDraws, counts: BatchCounts
 ) -> jax.Array:
     """Mean over passes of the denoising error.
 

@@ -1,53 +1,65 @@
-"""The world model's networks in one module; losses and imagination call its methods with explicit parameters."""
+"""What imagination asks of a world model."""
+
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from edeline_jax.nn.initializers import zeros
-from edeline_jax.nn.mamba import MambaCache, init_cache
 from edeline_jax.nn.network import Network
-from edeline_jax.nn.params import param
 from edeline_jax.replay.reward import HEADS, RewardHead
-from edeline_jax.world_model.denoiser import Denoiser
-from edeline_jax.world_model.embedding import RecurrentEmb
-from edeline_jax.world_model.heads import RewEndModel
+
+Memory = Any  # a tree of arrays [B, ...]; only the model that made it knows what is in it
 
 
 class WorldModel(Network):
-    """Memory, heads, denoiser, and the two harmonizers s1, s2 (EDELINE, section 3.3)."""
+    """The networks of a world model in one module; the methods but `init_memory` are called with `apply`.
+
+    An imagined step: `see` the newest frame and the action in it, denoise the next frame on the condition that this
+    gives, then ask for the `outcome`.
+
+    reward: what the reward's logits mean.
+    """
 
     reward: RewardHead = HEADS["sign"]
 
-    def setup(self) -> None:
-        dtype = jnp.dtype(self.config.compute_dtype)
-        self.recurrent_emb = RecurrentEmb(self.config.recurrent_emb, self.num_actions, dtype)
-        self.denoiser = Denoiser(self.config.denoiser, dtype)
-        self.rew_end_model = RewEndModel(dtype, self.reward)
-        self.harmony_s1 = param(self, "harmony_s1", zeros, ())
-        self.harmony_s2 = param(self, "harmony_s2", zeros, ())
+    def init_memory(self, batch: int) -> Memory:
+        """The memory at the start of a sequence."""
+        raise NotImplementedError
 
-    def embed(
-        self, frames: jax.Array, actions: jax.Array, caches: tuple[MambaCache, ...]
-    ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
-        """See `RecurrentEmb`."""
-        return self.recurrent_emb(frames, actions, caches)
+    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Memory:
+        """The memory in which `see` goes on from the newest frame.
 
-    def outcome_logits(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `RewEndModel`."""
-        return self.rew_end_model(h)
+        Args:
+          frames: the newest and those before it, oldest first, float32 [B, K, H, W, C] in [-1, 1].
+          actions: int [B, K]; the last one is not used.
+          mask: bool [B, K], false before the episode's first step: the memory does not move there. None: it moves in
+            all steps, also in what padding there may be.
+        """
+        raise NotImplementedError
+
+    def see(self, memory: Memory, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, Memory]:
+        """Takes in a frame [B, H, W, C] and the action in it, int [B].
+
+        Returns:
+          What the next frame is denoised on, [B, ...], and the memory.
+        """
+        raise NotImplementedError
 
     def denoise(
-        self, context: jax.Array, noisy: jax.Array, sigma: jax.Array, h: jax.Array
+        self, context: jax.Array, noisy: jax.Array, sigma: jax.Array, condition: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         """See `Denoiser`."""
-        return self.denoiser(context, noisy, sigma, h)
+        raise NotImplementedError
 
-    def init_cache(self, batch: int) -> tuple[MambaCache, ...]:
-        """The memory's caches at the start of a sequence."""
-        return init_cache(self.config.recurrent_emb.mamba, batch)
+    def outcome(
+        self, memory: Memory, condition: jax.Array, frame: jax.Array, action: jax.Array, next_frame: jax.Array
+    ) -> tuple[jax.Array, jax.Array, Memory]:
+        """What comes of an action besides the next frame.
 
-    def __call__(self, frames: jax.Array, actions: jax.Array) -> jax.Array:
-        """Uses every parameter once, for `init`: frames [B, L + 1, H, W, C], actions [B, L + 1]."""
-        h, _ = self.embed(frames, actions, self.init_cache(len(actions)))
-        self.outcome_logits(h)
-        return self.denoise(frames[:, :-1], frames[:, -1], jnp.ones(len(actions)), h[:, -1])[1]
+        Args:
+          memory, condition: from `see`, of the same frame and action.
+          next_frame: float32 [B, H, W, C], what the action led to.
+
+        Returns:
+          Logits of the reward, [B, classes], and of the end, [B, 2], and the memory for the next step.
+        """
+        raise NotImplementedError

@@ -11,6 +11,7 @@ from edeline_jax.nn.params import Params
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.imagination import (
     ImaginationState,
+    Prediction,
     StepDraws,
     advance,
     draw_outcome,
@@ -50,12 +51,10 @@ def imagine(
       actions: int [B, T], the first of them in the newest frame of `start`.
       key: consumed.
     """
-    L = model.config.denoiser.inner_model.num_steps_conditioning
     state = reset(params, model, start)
-    state = state._replace(frames=state.frames[:, -L:])
 
-    def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Imagined:
-        return Imagined(trajectory[-1], *draw_outcome(params, model, h, draws))
+    def look(prediction: Prediction, draws: StepDraws) -> Imagined:
+        return Imagined(prediction.trajectory[-1], *draw_outcome(model, prediction, draws))
 
     return _unroll(params, model, state, actions, key, config, look)[1]
 
@@ -70,8 +69,9 @@ def foresee(
 ) -> tuple[ImaginationState, Foreseen]:
     """Imagines the steps of given actions from a state, as `imagine` does; also returns the state after them."""
 
-    def look(h: jax.Array, trajectory: jax.Array, draws: StepDraws) -> Foreseen:
-        return Foreseen(trajectory.swapaxes(0, 1), *outcome_probabilities(params, model, h))
+    def look(prediction: Prediction, draws: StepDraws) -> Foreseen:
+        del draws
+        return Foreseen(prediction.trajectory.swapaxes(0, 1), *outcome_probabilities(model, prediction))
 
     return _unroll(params, model, state, actions, key, config, look)
 
@@ -83,16 +83,16 @@ def _unroll(
     actions: jax.Array,
     key: jax.Array,
     config: WorldModelEnvConfig,
-    look: Callable[[jax.Array, jax.Array, StepDraws], Seen],
+    look: Callable[[Prediction, StepDraws], Seen],
 ) -> tuple[ImaginationState, Seen]:
-    """The state after all actions [B, T], and what `look` makes of each step's h, trajectory and draws, [B, T, ...]."""
+    """The state after all actions [B, T], and what `look` makes of each step's prediction and draws, [B, T, ...]."""
     batch, frame_shape = len(actions), state.frames.shape[2:]
 
     def step(state: ImaginationState, inputs: tuple) -> tuple[ImaginationState, Seen]:
         action, key = inputs
         draws = draw_step(key, frame_shape, batch, config)
-        state, h, trajectory = advance(params, model, state, action, draws, config)
-        return state, look(h, trajectory, draws)
+        state, prediction = advance(params, model, state, action, draws, config)
+        return state, look(prediction, draws)
 
     state, seen = jax.lax.scan(step, state, (actions.T, jax.random.split(key, actions.shape[1])))
     return state, jax.tree.map(lambda x: x.swapaxes(0, 1), seen)

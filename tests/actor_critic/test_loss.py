@@ -38,7 +38,7 @@ class ToyNetwork:
         return hx * LOGITS[None], params[1] * hx[:, 0], LSTMState(hx, state.cx)
 
 
-def trajectory(restarts: list[tuple[int, int]]) -> Trajectory:
+def trajectory(restarts: list[tuple[int, int]], older: bool) -> Trajectory:
     rng = np.random.default_rng(0)
     uniform = lambda *shape: rng.uniform(-2, 2, shape)  # noqa: E731
     dead = np.zeros((T, B), bool)
@@ -55,6 +55,8 @@ def trajectory(restarts: list[tuple[int, int]]) -> Trajectory:
         logits=np.zeros((T, B, 3)),
         values=np.zeros((T, B)),
         bootstraps=uniform(T, B),
+        burn_in_mask=rng.random((T, B, K)) < 0.6 if older else None,
+        burn_in_state=LSTMState(uniform(T, B, 1), uniform(T, B, 1)) if older else None,
     )
 
 
@@ -84,8 +86,8 @@ def definition(
             total -= log_pi[x.actions[t, i]] * advantage + CONFIG.weight_entropy_loss * entropy
             total += CONFIG.weight_value_loss * (values[t, i] - R) ** 2
             if x.dead[t, i]:
-                hx = 0.0
-                for k in range(K):
+                hx = 0.0 if x.burn_in_state is None else x.burn_in_state.hx[t, i].item()
+                for k in range(K) if x.burn_in_mask is None else np.flatnonzero(x.burn_in_mask[t, i]):
                     hx = weights[0] * (0.5 * hx + x.burn_in[t, i, k].item())
     return total / (T * B), values
 
@@ -100,10 +102,18 @@ def program(params: jax.Array, x: Trajectory, clip: str) -> jax.Array:
     return actor_critic_loss(params, NETWORK, x, LSTM, CONFIG, clip)[0]
 
 
-@pytest.mark.parametrize(("restarts", "clip"), [(FEW, "sign"), (MANY, "sign"), (FEW, "none")])
-def test_the_loss_and_its_gradient_are_their_definition(restarts: list[tuple[int, int]], clip: str) -> None:
-    """The actor learns from an advantage that is a mere number; burn-ins after restarts have gradients."""
-    x = trajectory(restarts)
+@pytest.mark.parametrize(
+    ("restarts", "clip", "older"),
+    [(FEW, "sign", False), (MANY, "sign", False), (FEW, "none", False), (FEW, "sign", True), (MANY, "sign", True)],
+)
+def test_the_loss_and_its_gradient_are_their_definition(
+    restarts: list[tuple[int, int]], clip: str, older: bool
+) -> None:
+    """The actor learns from an advantage that is a mere number.
+
+    Burn-ins after restarts have gradients; the state that older frames have left does not.
+    """
+    x = trajectory(restarts, older)
     loss, gradient = program(WEIGHTS, x, clip)
     expected, values = definition(x, WEIGHTS, clip)
     assert loss == pytest.approx(expected, rel=1e-5)

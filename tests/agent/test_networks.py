@@ -38,7 +38,7 @@ def test_the_world_model_computes_the_same(half: Networks) -> None:
 
     def outputs(params: Params) -> list[jax.Array]:
         h, caches = model.apply(
-            params, draw(2, 3, 20, 20, 3), jnp.ones((2, 3), int), model.init_cache(2), method="embed"
+            params, draw(2, 3, 20, 20, 3), jnp.ones((2, 3), int), model.init_memory(2), method="embed"
         )
         logits = model.apply(params, h, method="outcome_logits")
         frames = draw(2, L, 20, 20, 3), draw(2, 20, 20, 3)

@@ -93,3 +93,8 @@ def test_actions_that_are_none_are_refused() -> None:
     env.reset()
     with pytest.raises(ValueError, match=r"actions must be \[5\] in \[0, 5\)"):
         env.step(np.full(N, 5))
+
+
+def test_one_that_was_never_reset_can_be_closed() -> None:
+    """As when only the number of its actions is asked for."""
+    InJit(Counting(), N, 0).close()

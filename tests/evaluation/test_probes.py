@@ -199,7 +199,7 @@ def test_states_are_those_of_the_memory(weights: Weights) -> None:
     whole, burnt_in = whole_history(params, model, games), last_steps(params, model, games, 4)
 
     def h(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        caches = model.init_cache(len(actions))
+        caches = model.init_memory(len(actions))
         return model.apply(params, to_float(jnp.asarray(frames)), actions, caches, method="embed")[0]
 
     assert [len(states) for states in whole] == [CHUNK + 5, 3, 7]

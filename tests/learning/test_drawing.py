@@ -1,5 +1,6 @@
 """A replay on the host: the same batches as from one on the devices, and the updates that learn from them."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -21,7 +22,8 @@ from edeline_jax.learning.state import TrainState
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.host import is_on_host
-from edeline_jax.replay.segment import Steps
+from edeline_jax.replay.sampling import read
+from edeline_jax.replay.segment import Segment, Steps, segments
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh
 from tests.tiny_config import get_config
 
@@ -101,6 +103,34 @@ def test_equal_keys_give_equal_batches(network: str, devices: int, tmp_path: Pat
     assert [(x.shape, x.dtype) for x in shape] == [
         (x.shape, x.dtype) for x in drawer.send(on_host, drawer.draw(KEY, on_host, 0))
     ]
+
+
+def test_what_is_older_in_long_starts_is_read_from_both_replays(tmp_path: Path) -> None:
+    """The last L steps are those of the start, and the rows that are asked for have the steps before them."""
+    c = config("device")
+    c, mesh = (
+        dataclasses.replace(c, world_model_env=dataclasses.replace(c.world_model_env, burn_in=9)),
+        make_mesh(jax.devices()[:1]),
+    )
+    setup = make_setup(build_agent(c, 3), c)
+    on_device, on_host = filled(c, mesh, tmp_path), filled(config("host"), mesh, tmp_path)
+    drawer, rows = Drawer(updates.actor_critic_places, PARTS, setup._replace(axis=AXIS), mesh), jnp.arange(8)[::-1]
+
+    @jax.jit
+    def seen(source: updates.Source) -> tuple[Steps, Segment]:
+        starts, (source_of_older, older) = updates._starts(source, KEY, 5, 1, setup)
+        at = jax.tree.map(lambda x: x[3], older)
+        return starts, updates._read_older(setup)(source_of_older, at, rows)
+
+    starts, older = seen(on_device)
+    got = seen(drawer.send(on_host, drawer.draw(KEY, on_host, 5)))
+    jax.tree.map(np.testing.assert_array_equal, got, (starts, older))
+    whole = read(on_device, updates.actor_critic_places(KEY, on_device, 5, 1, setup))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:, :, -setup.context :]), starts, whole)
+    before = jax.tree.map(lambda x: x[3, rows, : -setup.context], whole)
+    expected = segments(before, setup.frame_shape)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), older, expected)
+    assert older.mask.shape == (8, 10 - setup.context) and 0 < older.mask.sum() < older.mask.size
 
 
 def test_both_replays_hold_the_same(tmp_path: Path) -> None:

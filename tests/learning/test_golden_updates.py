@@ -325,7 +325,7 @@ def test_imagined_steps_from_recorded_frames() -> None:
             difference = levels(ours, theirs)
             assert difference.max() < 1.01 and (difference > 1e-2).mean() < 5e-3
         assert np.array_equal(env.age, arrays[f"it{k}_ep_len"])
-        for i, cache in enumerate(env.caches):
+        for i, cache in enumerate(env.memory):
             assert_close(cache.s, arrays[f"it{k}_cache{i}_h"], 1e-4)
             assert_close(cache.conv, arrays[f"it{k}_cache{i}_conv"].transpose(0, 2, 1), 1e-4)
 
@@ -390,10 +390,10 @@ def test_imagination_begins_at_the_newest_frame() -> None:
     @jax.jit(compiler_options=AS_IN_A_RUN)
     def begin(weights: dict, start: Segment) -> tuple[RolloutState, tuple]:
         before = start.frames[:, :3], start.actions[:, :3]
-        caches = model.apply(weights, *before, model.init_cache(4), method="embed")[1]
-        return updates.begin_imagining(weights, start, setup), caches
+        memory = model.apply(weights, *before, model.init_memory(4), method="embed")[1]
+        return updates.begin_imagining(weights, start, setup), memory
 
-    state, caches = begin(weights, start)
+    state, memory = begin(weights, start)
     assert np.array_equal(state.obs, start.frames[:, 3]) and np.array_equal(state.env.frames, start.frames)
     assert not any(x.any() for x in (*state.lstm, state.env.age))
-    jax.tree.map(lambda a, b: assert_close(a, b, 1e-6), state.env.caches, caches)
+    jax.tree.map(lambda a, b: assert_close(a, b, 1e-6), state.env.memory, memory)

@@ -35,7 +35,7 @@ def test_the_segments_of_the_latest_update_are_kept(placement: str, tmp_path: Pa
 
 def test_the_imagined_frames_are_kept(tmp_path: Path) -> None:
     before = state()
-    env = ImaginationState(frames=jnp.arange(6.0).reshape(1, 6), caches=(), age=jnp.array([4]))
+    env = ImaginationState(frames=jnp.arange(6.0).reshape(1, 6), memory=(), age=jnp.array([4]))
     stand = before._replace(rollout=before.rollout._replace(env=env))
     keep_batch(tmp_path / "batch.npz", "actor_critic", stand, replay(), SETUP, MESH)
     with np.load(tmp_path / "batch.npz") as kept:

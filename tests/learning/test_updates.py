@@ -22,7 +22,7 @@ from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import read, start_places
-from edeline_jax.replay.segment import Segment, Steps, segments
+from edeline_jax.replay.segment import Segment, Steps, joined, segments
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.loss import LossDraws
@@ -85,7 +85,7 @@ def toy_begin(params: dict, start: Segment, setup: Setup | None) -> RolloutState
     return RolloutState(x, LSTMState(x + 1, x + 2), params["kernel"])
 
 
-def toy_imagine(params, world_model_params, restarts: Steps, begin: RolloutState, key, setup) -> tuple:
+def toy_imagine(params, world_model_params, restarts: Steps, begin: RolloutState, key, setup, older=None) -> tuple:
     """Every step's start counts, each in its own way."""
     T = CONFIG.actor_critic.loss.backup_every
     seen = (restarts.actions.mean((1, 2)) * jnp.arange(1.0, T + 1)).sum() + restarts.frames.mean()
@@ -122,7 +122,7 @@ def programs() -> dict[str, Callable]:
 
 def starts_at(key: jax.Array) -> Steps:
     c = CONFIG.actor_critic.training
-    return read(replay(), start_places(replay(), key, c.batch_size, CONFIG.context, c.sample_weights))
+    return read(replay(), start_places(replay(), key, c.batch_size, CONFIG.context, CONFIG.context, c.sample_weights))
 
 
 def averaged(parts: list) -> tuple[dict, dict]:
@@ -279,7 +279,7 @@ def test_draws_of_a_rollout_are_those_of_its_steps(monkeypatch: pytest.MonkeyPat
     for t in (0, SETUP.actor_critic.loss.backup_every - 1):
         alone = draw(policy.env[t], jax.tree.map(lambda x, t=t: x[t], restarts))
         assert np.ptp(alone[1].frames) > 0 and np.ptp(alone[0].x_init) > 0
-        jax.tree.map(lambda every, one, t=t: np.testing.assert_allclose(every[t], one, 1e-6), at_once.env, alone)
+        jax.tree.map(lambda every, one, t=t: np.testing.assert_allclose(every[t], one, 1e-6), at_once.env[:2], alone)
 
 
 def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,3 +297,28 @@ def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.Mo
     jax.eval_shape(lambda *arrays: updates.world_model_batch(*arrays, setup), key, replay, number, number)
     jax.eval_shape(lambda *arrays: updates.actor_critic_places(*arrays, setup), key, replay, number, number)
     assert seen == [(0.2, 0.8), (0.6, 0.3, 0.1)]
+
+
+def test_what_is_older_goes_with_its_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps of a long burn-in in one piece, at the first start and at the restarts of a step."""
+    setup, K = SETUP._replace(burn_in=9), 9
+    monkeypatch.setattr(updates, "rollout", lambda params, network, env_step, begin, draws: (env_step, draws))
+    monkeypatch.setattr(updates, "begin_imagining", lambda params, start, setup: start)
+    monkeypatch.setattr(imagination, "step", lambda *args: args)
+    number = np.int32(0)
+    whole = read(replay(), updates.actor_critic_places(KEY, replay(), number, number, setup))
+    starts, older = updates._starts(replay(), KEY, number, number, setup)
+    monkeypatch.setattr(jax.lax, "cond", lambda is_first, begin, go_on: begin())
+    first = updates._begin(None, True, {}, starts, older, setup)
+    expected = segments(jax.tree.map(lambda x: x[0], whole), setup.frame_shape)
+    assert first.mask.shape[1] == K + 1 and not first.mask.all()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first, expected)
+
+    restarts = jax.tree.map(lambda x: x[1:], starts)
+    env_step, draws = updates.imagine({}, {}, restarts, None, KEY, setup, older)
+    for t in (0, SETUP.actor_critic.loss.backup_every - 1):
+        *_, start, _, look_back = env_step(None, None, jax.tree.map(lambda x, t=t: x[t], draws.env))
+        rows = jnp.arange(len(start.mask))
+        expected = segments(jax.tree.map(lambda x, t=t: x[t + 1], whole), setup.frame_shape)
+        got = joined(look_back(rows), start)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, expected)

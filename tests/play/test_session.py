@@ -108,19 +108,21 @@ def test_predictions_and_memory_are_the_models(stage: Stage) -> None:
     told(session, "temperature", reward=0, end=0)
     ticked(session)
     state, hs = imagination.reset(params, model, segment(0)), []
-    embed = jax.jit(functools.partial(model.apply, method="embed"))
+    see, outcome = (jax.jit(functools.partial(model.apply, method=method)) for method in ("see", "outcome"))
     for action in (1, 2, 0):
         told(session, "act", action=action)
         header, images = ticked(session)
-        h, caches = embed(params, state.frames[:, -1:], np.array([[action]]), state.caches)
-        frames = np.concatenate([state.frames[:, 1:], to_float(images["dream"])[None, None]], 1)
-        state = state._replace(frames=frames, caches=caches)
-        rewards, ends = (jax.nn.softmax(x[0, 0]) for x in model.apply(params, h, method="outcome_logits"))
+        newest, shown_frame = state.frames[:, -1], to_float(images["dream"])[None]
+        h, memory = see(params, state.memory, newest, np.array([action]))
+        *logits, memory = outcome(params, memory, h, newest, np.array([action]), shown_frame)
+        frames = np.concatenate([state.frames[:, 1:], shown_frame[:, None]], 1)
+        state = state._replace(frames=frames, memory=memory)
+        rewards, ends = (jax.nn.softmax(x[0]) for x in logits)
         shown = header["dream"]
         np.testing.assert_allclose(shown["rewards"], rewards, rtol=1e-4)
         np.testing.assert_allclose(shown["ends"], ends[1], rtol=1e-4)
         assert shown["reward"] == np.argmax(rewards) - 1 and shown["end"] == bool(ends[1] > 0.5)
-        hs.append(np.asarray(h[0, 0]))
+        hs.append(np.asarray(h[0]))
         last = hs[-2] if len(hs) > 1 else 0 * hs[0]
         np.testing.assert_allclose(shown["memory"], [np.linalg.norm(hs[-1]), np.linalg.norm(hs[-1] - last)], rtol=1e-4)
         if shown["end"]:

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.episode_table import EpisodeTable
-from edeline_jax.replay.sampling import Step, cut, sample_segments, sample_starts, sample_steps
+from edeline_jax.replay.sampling import Step, cut, sample_segments, sample_starts, sample_steps, start_places
 from tests.golden_data import channels_last, load
 
 
@@ -99,6 +99,17 @@ def test_starts_hang_over_the_front_only() -> None:
     stops = np.minimum(6, np.arange(6)[:, None] + 1 + np.arange(L)).ravel()
     ways = np.bincount(stops, minlength=7)
     assert_frequencies(np.asarray(segment.actions)[:, -1] + 1, ways / ways.sum())
+
+
+def test_longer_starts_stop_where_short_ones_do() -> None:
+    replay, key = filled([9, 5, 30]), jax.random.key(3)
+    short, long = (start_places(replay, key, 500, 4, length, WEIGHTS) for length in (4, 20))
+    for name in ("index", "mask"):
+        np.testing.assert_array_equal(getattr(long, name)[:, -4:], getattr(short, name))
+    firsts = np.select([np.asarray(long.index[:, -1]) < 9, np.asarray(long.index[:, -1]) < 14], [0, 9], 14)
+    reach = np.arange(-19, 1)[None] + np.asarray(long.index[:, -1:])  # where the steps would be in one long episode
+    np.testing.assert_array_equal(long.mask, reach >= firsts[:, None])
+    np.testing.assert_array_equal(long.index, np.maximum(reach, firsts[:, None]))
 
 
 def test_segments_hold_one_episode_in_order() -> None:

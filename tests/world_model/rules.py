@@ -26,19 +26,28 @@ class RuleModel(NamedTuple):
     rule: Rule
     reward: RewardHead = HEADS["sign"]
 
-    def init_cache(self, batch: int) -> jax.Array:
+    def init_memory(self, batch: int) -> jax.Array:
         return jnp.zeros(batch)
 
     def apply(self, params: dict, *inputs: Any, method: str) -> Any:
         return getattr(self, method)(*inputs)
 
-    def embed(self, frames: jax.Array, actions: jax.Array, cache: jax.Array) -> tuple[jax.Array, jax.Array]:
-        memory = cache[:, None] + jnp.cumsum(actions + 2 * number(frames), 1)
-        return jnp.stack([actions, memory], -1), memory[:, -1]
+    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        steps = actions + 2 * number(frames)
+        return (steps if mask is None else jnp.where(mask, steps, 0))[:, :-1].sum(1)
+
+    def see(self, memory: jax.Array, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
+        memory += action + 2 * number(frame)
+        return jnp.stack([action, memory], -1), memory
+
+    def outcome(
+        self, memory: jax.Array, h: jax.Array, frame: jax.Array, action: jax.Array, next_frame: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return *self.outcome_logits(h), memory
 
     def outcome_logits(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Undecided."""
-        return jnp.zeros((*h.shape[:-1], 3)), jnp.zeros((*h.shape[:-1], 2))
+        return jnp.zeros((len(h), 3)), jnp.zeros((len(h), 2))
 
     def denoise(
         self, context: jax.Array, noisy: jax.Array, sigma: jax.Array, h: jax.Array

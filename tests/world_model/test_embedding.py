@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edeline_jax.agent.networks import Agent, build_agent
-from edeline_jax.world_model.model import WorldModel
+from edeline_jax.world_model.edeline import Edeline
 from tests.golden_data import config, params
 
 B, T, SIZE = 2, 6, 32
-MODEL = WorldModel(config().agent, 5)
+MODEL = Edeline(config().agent, 5)
 
 
 def inputs() -> tuple[jax.Array, jax.Array]:
@@ -23,7 +23,7 @@ def inputs() -> tuple[jax.Array, jax.Array]:
 
 @jax.jit
 def embed(frames: jax.Array, actions: jax.Array) -> jax.Array:
-    return MODEL.apply(params()["world_model"], frames, actions, MODEL.init_cache(B), method="embed")[0]
+    return MODEL.apply(params()["world_model"], frames, actions, MODEL.init_memory(B), method="embed")[0]
 
 
 def test_h_sees_the_past_and_present_only() -> None:
@@ -55,7 +55,7 @@ def test_denoised_rows_are_independent() -> None:
 def run_world_model(agent: Agent, frames: jax.Array, actions: jax.Array) -> list[jax.Array]:
     """Every output: of the embedding, its caches, and of the denoiser."""
     model, weights = agent.world_model, params()["world_model"]
-    h, caches = model.apply(weights, frames, actions, model.init_cache(B), method="embed")
+    h, caches = model.apply(weights, frames, actions, model.init_memory(B), method="embed")
     F, denoised = model.apply(weights, frames[:, :4], frames[:, 4], jnp.ones(B), h[:, 3], method="denoise")
     return [h, F, denoised, *jax.tree.leaves(caches)]
 

@@ -18,14 +18,14 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.mamba import Mamba, Mixer
 from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
+from edeline_jax.world_model.edeline import Edeline
 from edeline_jax.world_model.edm import conditioners, karras_sigmas, sample, sample_step
-from edeline_jax.world_model.model import WorldModel
 from tests.emitters import AS_IN_A_RUN
 from tests.golden_data import assert_close, channels_last, config, load, params
 
 pytestmark = pytest.mark.optimized
 modules, sampler = load("modules"), load("sampler")
-MODEL = WorldModel(config().agent, 5)
+MODEL = Edeline(config().agent, 5)
 INNER = config().agent.denoiser.inner_model
 TOLERANCE = 1e-4 * 255 / 2  # in levels: 1e-4 of the largest magnitude, 1
 
@@ -100,7 +100,7 @@ def test_denoiser() -> None:
 
 @pytest.mark.parametrize("steps", [11, 1], ids=["at once", "step by step"])
 def test_mamba(steps: int) -> None:
-    caches, outputs = MODEL.init_cache(3), []
+    caches, outputs = MODEL.init_memory(3), []
     apply = jax.jit(Mamba(config().agent.recurrent_emb.mamba).apply, compiler_options=AS_IN_A_RUN)
     for t in range(0, 11, steps):
         y, caches = apply(weights("recurrent_emb", "mamba"), modules["mamba_in"][:, t : t + steps], caches)
@@ -114,14 +114,14 @@ def test_mamba(steps: int) -> None:
 
 
 def test_mamba_mixer() -> None:
-    mixer, cache = Mixer(config().agent.recurrent_emb.mamba), MODEL.init_cache(3)[0]
+    mixer, cache = Mixer(config().agent.recurrent_emb.mamba), MODEL.init_memory(3)[0]
     got, _ = mixer.apply(weights("recurrent_emb", "mamba", "layers_0", "mixer"), modules["mamba_in"], cache)
     assert_close(got, modules["mamba_block0_out"])
 
 
 def test_memory_and_heads() -> None:
     frames, actions = channels_last(modules["rem_obs"]), modules["rem_act"]
-    h, _ = MODEL.apply(params()["world_model"], frames, actions, MODEL.init_cache(3), method="embed")
+    h, _ = MODEL.apply(params()["world_model"], frames, actions, MODEL.init_memory(3), method="embed")
     assert_close(h, modules["rem_out"])
     reward, end = MODEL.apply(params()["world_model"], modules["rem_out"], method="outcome_logits")
     assert_close(reward, modules["rew_logits"])

@@ -24,9 +24,9 @@ def one_hot(classes: np.ndarray, num_classes: int) -> np.ndarray:
     return 1e6 * np.eye(num_classes, dtype=np.float32)[classes]
 
 
-def starts() -> tuple[np.ndarray, np.ndarray, Segment]:
+def starts(seed: int = 0) -> tuple[np.ndarray, np.ndarray, Segment]:
     """The number that each frame's red shows and the actions, [T + 1, B, L], and the segments."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     reds, actions = rng.integers(0, 3, (2, T + 1, B, L))
     frames = np.broadcast_to(level(reds)[..., None, None, None], (*reds.shape, *SHAPE)).astype(np.uint8)
     there = np.ones(reds.shape, bool)
@@ -79,8 +79,44 @@ def test_steps_ends_and_restarts_are_those_of_the_game_on_paper() -> None:
                 colours[i] = level(reds[t + 1, i, -1])
         np.testing.assert_allclose(levels(outcome.obs), colours, atol=0.01)
         np.testing.assert_array_equal(state.age, [game.age for game in games])
-        np.testing.assert_array_equal(state.caches, [game.memory for game in games])
+        np.testing.assert_array_equal(state.memory, [game.memory for game in games])
         np.testing.assert_allclose(
             levels(state.frames)[..., 0], level(np.array([game.reds for game in games])), atol=0.01
         )
     assert truncated and ends.sum() > 4
+
+
+def padded(segments: Segment, lengths: np.ndarray) -> Segment:
+    """Only the last steps are real, `lengths` [T + 1, B] of each segment; the others keep what they show."""
+    position = np.arange(segments.mask.shape[-1])[::-1]
+    return segments._replace(mask=jnp.asarray(position < lengths[..., None]))
+
+
+def test_a_long_burn_in_begins_with_the_episode_and_is_read_for_restarts_alone() -> None:
+    """Memories on paper, from starts whose first steps are padding that shows something."""
+    rng = np.random.default_rng(2)
+    long = [starts(seed) for seed in (3, 4)]
+    reds, old_actions = (np.concatenate([part[i] for part in long], -1) for i in range(2))
+    whole = jax.tree.map(lambda *x: jnp.concatenate(x, 2), *(part[2] for part in long))
+    lengths = rng.integers(1, 2 * L + 1, (T + 1, B))
+    whole = padded(whole, lengths)
+    counts = np.asarray(whole.mask)[..., :-1] * (old_actions + 2 * reds)[..., :-1]
+    expected = counts.sum(-1)
+
+    state = imagination.reset({}, MODEL, jax.tree.map(lambda x: x[0], whole))
+    np.testing.assert_array_equal(state.memory, expected[0])
+    np.testing.assert_allclose(levels(state.frames)[..., 0], level(reds[0, :, -L:]), atol=0.01)
+    short = imagination.reset({}, MODEL, jax.tree.map(lambda x: x[0, :, -L:], whole))
+    np.testing.assert_array_equal(short.memory, (old_actions + 2 * reds)[0, :, -L:-1].sum(-1))  # padding counts here
+
+    older, newer = (jax.tree.map(lambda x, i=i: x[1][:, i], whole) for i in (slice(-L), slice(-L, None)))
+    look_back = jax.tree_util.Partial(lambda steps, rows: jax.tree.map(lambda x: x[rows], steps), older)
+    ends = np.array([True, False, True, False])
+    draws = StepDraws(np.zeros((B, 3)), one_hot(ends.astype(int), 2), np.ones((B, *SHAPE)), None)
+    state, outcome = jax.jit(functools.partial(imagination.step, {}, MODEL, config=ENV))(
+        state, np.ones(B, int), draws, newer, older=look_back
+    )
+    gone_on = expected[0] + 1 + 2 * reds[0, :, -1]
+    np.testing.assert_array_equal(state.memory, np.where(ends, expected[1], gone_on))
+    np.testing.assert_array_equal(outcome.burn_in_mask, newer.mask[:, :-1])
+    np.testing.assert_array_equal(outcome.older(np.array([2])).mask, older.mask[2:3])

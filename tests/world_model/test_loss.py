@@ -31,13 +31,13 @@ class ToyModel(NamedTuple):
     config: AgentConfig
     reward: RewardHead = HEADS["sign"]
 
-    def init_cache(self, batch: int) -> None:
+    def init_memory(self, batch: int) -> None:
         return None
 
     def apply(self, params: dict, *inputs: Any, method: str) -> Any:
         return getattr(self, method)(params["params"]["w"], *inputs)
 
-    def embed(self, w: jax.Array, frames: jax.Array, actions: jax.Array, cache: None) -> tuple[jax.Array, None]:
+    def embed(self, w: jax.Array, frames: jax.Array, actions: jax.Array, memory: None) -> tuple[jax.Array, None]:
         return actions[..., None].astype(jnp.float32), None
 
     def outcome_logits(self, w: jax.Array, h: jax.Array) -> tuple[jax.Array, jax.Array]:

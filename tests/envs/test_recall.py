@@ -1,0 +1,81 @@
+"""Recall on paper."""
+
+import jax
+import numpy as np
+import pytest
+
+from edeline_jax.config.files import load
+from edeline_jax.config.schema import EnvConfig
+from edeline_jax.envs import check_env, figures, make_env, measures
+from edeline_jax.envs.recall import BORDER, COLOURS, FLOOR, WALKER, Recall
+
+N = 64
+
+
+def settings(**changes: object) -> EnvConfig:
+    return EnvConfig(**(load("recall:recall_16").env.to_dict() | changes))
+
+
+def picture(position: int, delay: int, cue: int, size: int = 8) -> np.ndarray:
+    """The frame after so many steps."""
+    frame = np.zeros((size, size, 3), np.uint8)
+    if position < delay:
+        frame[:] = FLOOR if position else COLOURS[cue]
+        frame.reshape(-1, 3)[position - delay] = WALKER
+    elif position == delay:
+        frame[:, : size // 2], frame[:, size // 2 :] = COLOURS
+    else:
+        frame[:] = BORDER
+        frame[2:-2, 2:-2] = COLOURS[cue]
+    return frame
+
+
+def test_games_are_those_on_paper() -> None:
+    """Every frame, reward and end of 64 games, of which the first half chooses right, played side by side."""
+    env = make_env(settings(), N, 0, lives_end=True)
+    frames = env.reset()
+    cues = np.array([COLOURS.index(tuple(frame[0][0])) for frame in frames.tolist()])
+    assert 20 < cues.sum() < 44
+    seen, steps, going = [frames], [], np.ones(N, bool)
+    right = np.arange(N) < N // 2
+    while going.any():
+        step = env.step(np.where(right, cues, 1 - cues))
+        seen.append(step.final_obs)
+        steps.append(step._replace(measures=np.array(step.measures), obs=going.copy()))
+        going &= ~step.game_over
+    for i in range(N):
+        own = [step for step in steps if step.obs[i]]
+        delay = len(own) - 2
+        assert 2 <= delay <= 16
+        for position in range(len(own) + 1):
+            np.testing.assert_array_equal(seen[position][i], picture(position, delay, cues[i]))
+        rewards = [step.reward[i] for step in own]
+        assert rewards == [0.0] * delay + [1.0 if right[i] else -1.0, 0.0]
+        assert [bool(step.end[i]) for step in own] == [False] * (delay + 1) + [True]
+        assert not any(step.truncation[i] for step in own)
+        assert own[-1].measures[i].tolist() == [float(right[i])]
+    assert measures("recall_16") == ("success",)
+    assert figures("recall_16", np.array([[1.0], [0.0]])) == {"success": 0.5}
+
+
+def test_delays_are_log_uniform_in_their_range() -> None:
+    delays = np.asarray(jax.vmap(Recall(8, longest=64).reset)(jax.random.split(jax.random.key(0), 4_096))[1].delay)
+    assert (delays.min(), delays.max()) == (2, 64)
+    expected = np.diff(np.log([2, 4, 8, 16, 32, 65])) / np.log(65 / 2)
+    found = np.histogram(delays, [2, 4, 8, 16, 32, 65])[0] / len(delays)
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    fixed = jax.vmap(Recall(8, longest=5, shortest=5).reset)(jax.random.split(jax.random.key(0), 64))[1].delay
+    assert (np.asarray(fixed) == 5).all()
+
+
+def test_frames_that_are_too_small_are_refused() -> None:
+    with pytest.raises(ValueError, match="size must be at least 4 in recall_16, got 3"):
+        check_env(settings(size=3))
+    with pytest.raises(ValueError, match="size must be at least 6 in recall_32, got 5"):
+        check_env(settings(id="recall_32", size=5))
+    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8)):
+        check_env(settings(id=id, size=size))
+
+
+def test_the_burn_in_is_as_long_as_the_corridor() -> None:
+    assert [load(f"recall:{name}").world_model_env.burn_in for name in ("recall_16", "recall_64,tiny")] == [16, 64]
