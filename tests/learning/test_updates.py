@@ -56,7 +56,7 @@ def replay() -> Replay:
         actions=jnp.asarray(numbers % 3, jnp.int32),
         rewards=jnp.zeros((2, 30)),
         ends=jnp.zeros((2, 30), bool),
-        episodes=jnp.array([[[0, 0, 30], [1, 0, 30], [0, 0, 0]]]),
+        episodes=jnp.array([[[0, 0, 30, 0], [1, 0, 30, 0], [0, 0, 0, 0]]]),
         num_episodes=jnp.array([2]),
     )
 
