@@ -47,11 +47,11 @@ def test_the_longest_come_first_and_then_places_further_on(monkeypatch: pytest.M
     monkeypatch.setattr(starts, "APART", 10)
     found = longest(restless([[28, 9], [30, L]]), L, 5)
     assert [tuple(map(int, place)) for place in zip(*found, strict=True)] == [
-        (1, 0, 30, 0),
-        (0, 0, 28, 0),
-        (1, 0, 30, 10),
-        (0, 0, 28, 10),
-        (1, 0, 30, 20),
+        (1, 0, 30, 0, 0),
+        (0, 0, 28, 0, 0),
+        (1, 0, 30, 0, 10),
+        (0, 0, 28, 0, 10),
+        (1, 0, 30, 0, 20),
     ]
 
 

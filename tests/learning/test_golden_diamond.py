@@ -143,7 +143,7 @@ def test_two_updates() -> None:
             if kind == f"{network}_delta_l2":
                 assert_close(np.linalg.norm(deltas[tensor]), expected, 1e-2)
             elif kind == f"{network}_delta":
-                assert_close(deltas[tensor], expected, 1e-2)
+                assert_close(deltas[tensor], expected, 2e-2)  # Adam steps by gradients over their size, however small
                 compared += 1
         assert compared > 50
 

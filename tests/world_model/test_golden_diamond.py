@@ -40,7 +40,6 @@ def assert_levels(actual: jax.Array, levels: np.ndarray) -> None:
     assert error.max() < 1.01 and (error > 1e-2).mean() < 1e-3
 
 
-@jax.jit(compiler_options=AS_IN_A_RUN)
 def denoise(noisy: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
     return MODEL.apply(params()["world_model"], CONTEXT, noisy, sigma, ACTIONS, method="denoise")
 
@@ -60,7 +59,7 @@ def test_unet_and_middle_block_attend_to_pixels_only() -> None:
 
 
 def test_denoiser() -> None:
-    F, denoised = denoise(image("denoiser_noisy"), modules["denoiser_sigma"])
+    F, denoised = jax.jit(denoise, compiler_options=AS_IN_A_RUN)(image("denoiser_noisy"), modules["denoiser_sigma"])
     assert_close(F, image("denoiser_model_output"), 1e-5)
     assert_close(denoised, image("denoiser_denoised"), 1e-5)
     assert_levels(quantize(denoised), modules["denoiser_quantized"])
