@@ -59,13 +59,8 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     setup, key = make_setup(agent, config), jax.random.key(0)
 
     def segment(T: int) -> Segment:
-        return Segment(
-            _floats(1, T, *config.frame_shape),
-            _ints(1, T),
-            _floats(1, T),
-            _floats(1, T, dtype=bool),
-            _floats(1, T, dtype=bool),
-        )
+        there = _floats(1, T, dtype=bool)
+        return Segment(_floats(1, T, *config.frame_shape), _ints(1, T), _floats(1, T), there, there)
 
     batch = segment(config.segment_length)
     if config.agent.kind == "diamond":

@@ -10,7 +10,7 @@ program. Published success: MemoryS7 0.981, MemoryS9 0.982.
 
 from ml_collections import ConfigDict
 
-from edeline_jax.config.files import apply_presets, load
+from edeline_jax.config.files import apply_presets, load, load_module
 from edeline_jax.envs.minigrid import level_id
 
 

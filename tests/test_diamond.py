@@ -7,19 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax import convert
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.agent.trained import load
-from edeline_jax.agent.weights import read_weights
+from edeline_jax.agent.weights import read_agent, read_weights, write_weights
 from edeline_jax.config import pour
-from edeline_jax.evaluate import main as evaluate
+from edeline_jax.evaluation.exam import evaluate
+from edeline_jax.evaluation.probes import FEWEST_GAMES
+from edeline_jax.evaluation.probing import probe
+from edeline_jax.evaluation.rounds import Plan
 from edeline_jax.learning import programs
 from edeline_jax.learning.lessons import DIAMOND, teaching
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.world_model.diamond_loss import Lessons
-from tests.in_process import Stop, call, train_here
+from tests.in_process import Stop, train_here
 from tests.random_params import random_params
 from tests.runs import RECORDED, state_arrays, summary
 from tests.tiny_config import get_config
@@ -46,7 +48,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert summary(tmp_path / "straight")["world_model_test"]["loss_denoising"] > 0
 
     file = tmp_path / "agent.safetensors"
-    call(convert.main, tmp_path / "straight", file)
+    write_weights(file, read_agent(tmp_path / "straight"))
     tensors = read_weights(file).tensors
     assert {name.split(".")[0] for name in tensors} == {"denoiser", "rew_end_model", "actor_critic"}
     rng = np.random.default_rng(0)
@@ -56,7 +58,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
         np.testing.assert_array_equal(one, other)
     assert dreams[0][0].shape == (2, 3, 20, 20, 3)
     with pytest.raises(UserError, match="DIAMOND, which has no memory h to probe"):
-        call(evaluate, f"--agent={file}", "--probe", f"--workdir={tmp_path / 'probe'}", "--config=catch")
+        probe(file, None, Plan(FEWEST_GAMES, 1, 0), "", "", lambda: None, lambda line: None)
 
 
 def test_the_shares_of_two_devices_add_up_to_the_whole() -> None:
@@ -78,13 +80,10 @@ def test_the_shares_of_two_devices_add_up_to_the_whole() -> None:
     batch = Lessons(segment([6, 6, 5, 2], 6), segment([9, 4, 9, 1], 9))
     draws = DIAMOND.draw(jax.random.key(0), jax.random.key(1), batch, setup)
     run = jax.jit(lambda batch, draws, counts: DIAMOND.loss(params, batch, draws, counts, setup))
-    parts = [
-        (
-            jax.tree.map(lambda x, r=r: x[r], batch),
-            draws._replace(**{n: x[:, r] for n, x in draws._asdict().items() if n != "start"}),
-        )
-        for r in (slice(0, 2), slice(2, 4))
-    ]
+    parts = []
+    for rows in (slice(0, 2), slice(2, 4)):
+        own = jax.tree.map(lambda x, rows=rows: x[rows], batch)
+        parts.append((own, draws._replace(**{name: getattr(draws, name)[:, rows] for name in draws._fields[1:]})))
     counts = jax.tree.map(jnp.add, *(DIAMOND.count(*part, setup) for part in parts))
     assert counts.steps == 8 + 4 + 8 + 1 and counts.targets.tolist() == [3, 2]
     whole = run(batch, draws, DIAMOND.count(batch, draws, setup))
@@ -116,4 +115,5 @@ def test_a_run_on_two_devices_with_its_pictures_and_an_exam(tmp_path: Path) -> N
     assert (tmp_path / "run" / "report" / "imagination-median.gif").exists()
     end = summary(tmp_path / "run")
     assert end["world_model_updates"] == end["actor_critic_updates"] == 9 and "return_mean" in end
-    call(evaluate, f"--workdir={tmp_path / 'run'}", "--episodes=4")
+    card = evaluate(tmp_path / "run", None, Plan(4, 4, 0), "", "", lambda: None, lambda line: None)
+    assert card["id"] == "catch" and len(list((tmp_path / "run" / "evaluation").iterdir())) > 1

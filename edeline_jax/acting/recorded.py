@@ -101,7 +101,7 @@ def load_replay(dataset: Dataset, mesh: Mesh, placement: str = "device", folder:
 
 def _fill(replay: Replay, stream: int, row: np.ndarray, episode: Episode) -> None:
     """Writes an episode into a stream at its place, a row of the table."""
-    _, first, steps = row
+    _, first, steps, _ = row
     place = (stream, slice(first, first + steps))
     replay.frames[place] = episode.frames.reshape(steps, -1)
     replay.actions[place] = episode.actions

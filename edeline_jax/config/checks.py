@@ -149,7 +149,7 @@ def _check_diamond(config: Config) -> None:
     _require(
         inner.cond_channels % config.context == 0,
         "agent.denoiser.inner_model.cond_channels",
-        f"must be a multiple of num_steps_conditioning ({config.context}), since DIAMOND's condition is as many actions",
+        f"must be a multiple of num_steps_conditioning ({config.context}), since its condition is as many actions",
     )
     _require(
         len(model.depths) == len(model.channels) == len(model.attn_depths) > 0,

@@ -87,7 +87,7 @@ def to_json(grid: Grid) -> Any:
 
 
 def _better_than_control(runs: Sequence[RunRecord]) -> Estimate[float] | None:
-    """The probability that a run of EDELINE is better than one of DIAMOND here, over the games with finished runs of both.
+    """How probable it is that a run of EDELINE beats one of DIAMOND, over the games with finished runs of both.
 
     None: there is no such game.
     """

@@ -176,7 +176,7 @@ def test_the_table_and_the_json_have_the_same_figures(grid: Path) -> None:
 def test_catch_has_no_human_normalised_score_and_no_game_no_score(tmp_path: Path) -> None:
     write_run(tmp_path / "catch", "catch", 0, 0.5)
     write_run(tmp_path / "static", "none", 0, 0.0)
-    games, overall, _ = summarize(read(tmp_path)[0])
+    games, overall, *_ = summarize(read(tmp_path)[0])
     assert overall is None
     assert games == {"catch": (1, 1, 0.5, None, None, None, {}), "none": (1, 1, None, None, None, None, {})}
 
