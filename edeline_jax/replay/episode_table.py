@@ -32,7 +32,7 @@ class EpisodeTable:
         if first is not None and first != self.step:
             self.step = first
             starts = np.concatenate([np.ones_like(starts[:, :1]), starts[:, 1:]], 1)
-            self._game_over[:] = True  # what became of it is not known
+            self._game_over = np.ones_like(self._game_over)  # what became of it is not known
         for column, game_over in zip(starts.T, game_overs.T, strict=True):
             for stream, start in enumerate(column):
                 device, local = divmod(stream, self._per_device)
