@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from edeline_jax.actor_critic.rollout import Trajectory, act
 from edeline_jax.agent.networks import Agent, agent_shapes
 from edeline_jax.config import Config
+from edeline_jax.learning.lessons import teaching
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.updates import actor_critic_gradients, world_model_gradients
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.replay.segment import Segment
-from edeline_jax.world_model.loss import draw_loss
+from edeline_jax.world_model.diamond_loss import Lessons
 
 
 def count(function: Callable, *shapes: Any) -> float:
@@ -55,16 +56,18 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
 
 def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     """FLOPs of loss and gradients on one batch."""
-    B, T = 1, config.segment_length
-    frame = config.frame_shape
-    batch = Segment(
-        _floats(B, T, *frame), _ints(B, T), _floats(B, T), _floats(B, T, dtype=bool), _floats(B, T, dtype=bool)
-    )
-    key = jax.random.key(0)
-    loss = config.world_model.loss
-    draws = jax.eval_shape(lambda: draw_loss(key, key, batch.frames.shape, config.context, loss))
+    setup, key = make_setup(agent, config), jax.random.key(0)
+
+    def segment(T: int) -> Segment:
+        there = _floats(1, T, dtype=bool)
+        return Segment(_floats(1, T, *config.frame_shape), _ints(1, T), _floats(1, T), there, there)
+
+    batch = segment(config.segment_length)
+    if config.agent.kind == "diamond":
+        batch = Lessons(segment(config.context + 1 + config.world_model.loss.num_autoregressive_steps), batch)
+    draws = jax.eval_shape(lambda: teaching(setup).draw(key, key, batch, setup))
     flops = count(
-        lambda params, batch, draws: world_model_gradients(params, batch, draws, make_setup(agent, config)),
+        lambda params, batch, draws: world_model_gradients(params, batch, draws, setup),
         params,
         batch,
         draws,
@@ -73,31 +76,27 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
 
 
 def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
-    """FLOPs of the memory, the heads, and all of the sampler's calls of the denoiser."""
+    """FLOPs of memory, reward and end, and all of the sampler's calls of the denoiser."""
     model = agent.world_model
     sampler = config.world_model_env.diffusion_sampler
     B, L = config.actor_critic.training.batch_size, config.context
     frame = config.frame_shape
-    h = _floats(B, config.agent.recurrent_emb.mamba.d_model)
-    memory = jax.eval_shape(lambda: model.init_memory(B))
-    embed = count(
-        lambda params, frame, action, memory: model.apply(params, frame, action, memory, method="embed"),
-        params,
-        _floats(B, 1, *frame),
-        _ints(B, 1),
-        memory,
-    )
-    heads = count(lambda params, h: model.apply(params, h, method="outcome_logits"), params, h)
+    memory, action = jax.eval_shape(lambda: model.init_memory(B)), _ints(B)
+    step = params, memory, _floats(B, *frame), action
+    condition, _ = jax.eval_shape(lambda *step: model.apply(*step, method="see"), *step)
+    see = count(lambda *step: model.apply(*step, method="see"), *step)
+    rest = params, memory, condition, _floats(B, *frame), action, _floats(B, *frame)
+    outcome = count(lambda *rest: model.apply(*rest, method="outcome"), *rest)
     denoise = count(
-        lambda params, context, noisy, sigma, h: model.apply(params, context, noisy, sigma, h, method="denoise"),
+        lambda *inputs: model.apply(*inputs, method="denoise"),
         params,
         _floats(B, L, *frame),
         _floats(B, *frame),
         _floats(B),
-        h,
+        condition,
     )
     calls = sampler.order * sampler.num_steps_denoising - (sampler.order - 1)  # Heun's last step is Euler's
-    return embed + heads + calls * denoise
+    return see + outcome + calls * denoise
 
 
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:

@@ -69,7 +69,8 @@ def random_play(env: VectorEnv, num_steps: int) -> Chunk:
     for _ in range(num_steps):
         actions = rng.integers(0, env.num_actions, env.num_envs)
         result = env.step(actions)
-        steps.append((frames, actions.astype(np.int32), result.reward, result.end, result.truncation, fresh))
+        own = result.reward, result.end, result.truncation, fresh, result.game_over
+        steps.append((frames, actions.astype(np.int32), *own))
         frames = result.obs
         fresh = result.end | result.truncation
     return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))

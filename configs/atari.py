@@ -116,6 +116,7 @@ def checkpointing() -> dict:
 
 def agent() -> dict:
     return dict(
+        kind="edeline",  # the world model: edeline or diamond, its control, which has no memory (preset diamond)
         compute_dtype="float32",  # or bfloat16: parameters, norms, softmax, scan and sigma arithmetic stay float32
         matmul_precision="default",  # of float32 products: JAX's own (GPU: TF32, TPU: bfloat16), or highest: all bits
         denoiser=dict(  # the next-frame predictor, a diffusion model
@@ -141,6 +142,13 @@ def agent() -> dict:
                 d_conv=4,  # width of the causal convolution, steps
                 scan="associative",  # how the selective scan runs: associative or sequential
             ),
+        ),
+        rew_end_model=dict(  # DIAMOND only: rewards and ends, from frames and the actions between them
+            channels=(32, 32, 32, 32),  # channels per level
+            depths=(2, 2, 2, 2),  # residual blocks per level
+            attn_depths=(False, False, False, False),  # attention per level (two more blocks at the end always have it)
+            cond_channels=128,  # size of the action embedding
+            lstm_dim=512,  # size of the LSTM's state
         ),
         actor_critic=dict(  # policy and value: an image encoder and an LSTM
             channels=(32, 32, 64, 64),  # image encoder, per level
@@ -173,11 +181,12 @@ def world_model() -> dict:
             eps=1e-8,  # added to the root of Adam's second moment
             lr_warmup_steps=100,  # updates of linear warm-up from 0
             max_grad_norm=1.0,  # gradients of a larger global norm are scaled down to it
+            max_grad_norm_rew_end=100.0,  # DIAMOND only: that of the reward-and-end model, which is clipped by itself
         ),
         loss=dict(  # reward, end and denoising losses on segments of the replay
             horizon=15,  # a segment has horizon + L steps
             num_autoregressive_steps=1,  # additional targets, denoised after the model's own predictions
-            harmony=True,  # learned balance of reward and observation loss (harmonizers)
+            harmony=True,  # learned balance of reward and observation loss (EDELINE's harmonizers)
             sigma_distribution=dict(  # noise levels that the denoiser learns at: ln sigma is normal, then sigma clipped
                 loc=-0.4,  # mean of ln sigma
                 scale=1.2,  # standard deviation of ln sigma
@@ -245,6 +254,11 @@ def wandb() -> dict:
     )
 
 
+def diamond(config: ConfigDict) -> None:
+    """DIAMOND (Alonso et al., NeurIPS 2024) in place of EDELINE, all else equal: what its memory is measured by."""
+    config.agent.kind = "diamond"
+
+
 def tiny(config: ConfigDict) -> None:
     """Runs the whole program on real frames in about 15 minutes on two CPU cores; far too short to play well."""
     config.env.update(num_envs=4, size=32)
@@ -257,6 +271,8 @@ def tiny(config: ConfigDict) -> None:
     inner.update(cond_channels=64, depths=(1, 1, 1), channels=(16, 32, 32), attn_depths=(False, False, False))
     config.agent.recurrent_emb.update(channels=(16, 16, 32, 32), cond_channels=32)
     config.agent.recurrent_emb.mamba.update(d_model=128, n_layers=2)
+    config.agent.rew_end_model.update(channels=(16, 16, 16), depths=(1, 1, 1), attn_depths=(False, False, False))
+    config.agent.rew_end_model.update(cond_channels=32, lstm_dim=128)
     config.agent.actor_critic.update(channels=(8, 16, 16, 16), lstm_dim=128)
     config.world_model.training.update(steps_first_epoch=5_600, steps_per_epoch=200, batch_size=8)
     config.world_model.optimizer.lr = 5e-4
@@ -264,4 +280,4 @@ def tiny(config: ConfigDict) -> None:
     config.actor_critic.training.update(steps_first_epoch=40, steps_per_epoch=20, batch_size=16)
 
 
-PRESETS = {"tiny": tiny}
+PRESETS = {"diamond": diamond, "tiny": tiny}

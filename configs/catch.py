@@ -22,6 +22,8 @@ def get_config() -> ConfigDict:
     agent.denoiser.inner_model.update(cond_channels=64, depths=(1, 1), channels=(16, 32), attn_depths=(False, False))
     agent.recurrent_emb.update(channels=(16, 16, 16), down=(True, True, False), cond_channels=32)
     agent.recurrent_emb.mamba.update(d_model=64, n_layers=2)
+    agent.rew_end_model.update(channels=(16, 32), depths=(1, 1), attn_depths=(False, False))
+    agent.rew_end_model.update(cond_channels=32, lstm_dim=64)
     agent.actor_critic.update(channels=(8, 16, 16), down=(True, True, False), lstm_dim=64)
     config.world_model.training.update(steps_first_epoch=900, steps_per_epoch=80)
     config.world_model.optimizer.lr = 5e-4

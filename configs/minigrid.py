@@ -10,7 +10,7 @@ program. Published success: MemoryS7 0.981, MemoryS9 0.982.
 
 from ml_collections import ConfigDict
 
-from edeline_jax.config.files import apply_presets, load
+from edeline_jax.config.files import apply_presets, load, load_module
 from edeline_jax.envs.minigrid import level_id
 
 
@@ -45,4 +45,4 @@ def tiny(config: ConfigDict) -> None:
         group.optimizer.lr = 3e-4
 
 
-PRESETS = {"tiny": tiny}
+PRESETS = load_module("atari").PRESETS | {"tiny": tiny}

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from edeline_jax.config.files import apply_presets, load, load_module
 
-PRESETS = {"tiny": load_module("atari").tiny}
+PRESETS = load_module("atari").PRESETS
 
 
 def get_config(spec: str = "basic") -> ConfigDict:

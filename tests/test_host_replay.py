@@ -130,10 +130,10 @@ def test_the_file_has_no_name_and_its_room(tmp_path: Path) -> None:
 def test_what_is_shown_of_a_replay_on_the_host() -> None:
     replay = allocate(SMALL, None)
     replay.frames[:], replay.actions[:] = np.arange(20)[..., None].reshape(2, 10, 1), np.arange(20).reshape(2, 10)
-    rows = np.zeros((1, 20, 3), np.int32)
-    rows[0, :5] = [[0, 0, 3], [1, 0, 6], [0, 3, 4], [1, 6, 4], [0, 7, 3]]
+    rows = np.zeros((1, 20, 4), np.int32)
+    rows[0, :5] = [[0, 0, 3, 1], [1, 0, 6, 1], [0, 3, 4, 1], [1, 6, 4, 0], [0, 7, 3, 0]]
     shown = on_one_device(replay._replace(episodes=jax.numpy.asarray(rows), num_episodes=jax.numpy.array([5])), 6)
     np.testing.assert_array_equal(shown.actions, [[0, 1, 2, 3, 4, 5]])
     np.testing.assert_array_equal(shown.frames[0, :, 0], [0, 1, 2, 3, 4, 5])
-    np.testing.assert_array_equal(shown.episodes, [[[0, 0, 3], [0, 3, 3]]])
+    np.testing.assert_array_equal(shown.episodes, [[[0, 0, 3, 1], [0, 3, 3, 0]]])
     assert shown.num_episodes == 2

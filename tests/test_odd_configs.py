@@ -127,7 +127,7 @@ def trace_whole(config: Config) -> None:
     for program in (train_world_model, train_actor_critic):
         after, _ = jax.eval_shape(lambda *arrays, program=program: program(*arrays, setup), state, replay, count)
         assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    places = Step(*[jax.ShapeDtypeStruct((NUM_STARTS,), jnp.int32)] * 4)
+    places = Step(*[jax.ShapeDtypeStruct((NUM_STARTS,), jnp.int32)] * 5)
     params = state.world_model.params
     dream, _ = jax.eval_shape(lambda *arrays: begin(*arrays, setup), params, replay, places)
     dream_arrays = (params, replay, places, dream, count, key)

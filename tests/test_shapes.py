@@ -50,9 +50,9 @@ LSTM = LSTMState(*[of(B, CONFIG.agent.actor_critic.lstm_dim)] * 2)
 STEPS = of(T, B)
 STORED = Trajectory(of(T, B, *FRAME), *[STEPS] * 5, of(T, B, K, *FRAME), of(T, B, 3), STEPS, STEPS)
 BEGIN = RolloutState(of(B, *FRAME), LSTM, None)
-REPLAY = Replay(of(8, T, 1200, dtype=jnp.uint8), *[of(8, T)] * 3, of(1, T, 3, dtype=int), of(1, dtype=int))
-CHUNK = Chunk(of(8, 4, *FRAME), *[of(8, 4)] * 5)
-PLACES = Step(*[of(B, dtype=int)] * 4)
+REPLAY = Replay(of(8, T, 1200, dtype=jnp.uint8), *[of(8, T)] * 3, of(1, T, 4, dtype=int), of(1, dtype=int))
+CHUNK = Chunk(of(8, 4, *FRAME), *[of(8, 4)] * 6)
+PLACES = Step(*[of(B, dtype=int)] * 5)
 
 
 def loss(batch: Segment, draws: LossDraws, counts: BatchCounts) -> Any:

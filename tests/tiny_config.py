@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config.agent.denoiser.inner_model.update(cond_channels=8, depths=(1,), channels=(4,), attn_depths=(False,))
     config.agent.recurrent_emb.update(channels=(4,), down=(True,), cond_channels=4)
     config.agent.recurrent_emb.mamba.update(d_model=16, n_layers=1, d_state=4)
+    config.agent.rew_end_model.update(channels=(4,), depths=(1,), attn_depths=(False,), cond_channels=4, lstm_dim=8)
     config.agent.actor_critic.update(channels=(4,), down=(True,), lstm_dim=8)
     for group in (config.world_model, config.actor_critic):
         group.training.update(steps_first_epoch=3, steps_per_epoch=2, batch_size=8)

@@ -61,4 +61,5 @@ def stack(plays: list[Play]) -> Chunk:
         ends=np.stack([p.transition.end for p in plays], 1),
         truncations=np.stack([p.transition.truncation for p in plays], 1),
         starts=np.stack([p.starts for p in plays], 1),
+        game_overs=np.stack([p.transition.game_over for p in plays], 1),
     )

@@ -83,7 +83,7 @@ def load_replay(dataset: Dataset, mesh: Mesh, placement: str = "device", folder:
         replay = Replay(*(np.zeros(x.shape, x.dtype) for x in shapes))
     for device, lengths in enumerate(_lengths(dataset, D)):
         firsts = np.cumsum([0, *lengths[:-1]])
-        replay.episodes[device, : len(lengths)] = np.stack([np.zeros_like(firsts), firsts, lengths], 1)
+        replay.episodes[device, : len(lengths)] = np.stack([0 * firsts, firsts, lengths, 0 * firsts], 1)
         replay.num_episodes[device] = len(lengths)
     for number, episode in enumerate(dataset.episodes()):
         row, device = divmod(number, D)
@@ -101,7 +101,7 @@ def load_replay(dataset: Dataset, mesh: Mesh, placement: str = "device", folder:
 
 def _fill(replay: Replay, stream: int, row: np.ndarray, episode: Episode) -> None:
     """Writes an episode into a stream at its place, a row of the table."""
-    _, first, steps = row
+    _, first, steps, _ = row
     place = (stream, slice(first, first + steps))
     replay.frames[place] = episode.frames.reshape(steps, -1)
     replay.actions[place] = episode.actions

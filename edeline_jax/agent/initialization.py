@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
+from edeline_jax.agent.reference import from_torch, num_actions, to_torch
 from edeline_jax.agent.weights import read_weights
 from edeline_jax.config import Config
 from edeline_jax.config.schema import InitializationConfig
@@ -12,10 +12,15 @@ from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path
 
-# key of the config -> prefixes of the names of its tensors
+# key of the config -> prefixes of the names of its tensors, EDELINE's and DIAMOND's
 PARTS = {
-    "load_denoiser": ("world_model.denoiser.",),
-    "load_rew_end_model": ("world_model.recurrent_emb.", "world_model.rew_end_model.", "world_model.harmony_"),
+    "load_denoiser": ("world_model.denoiser.", "denoiser."),
+    "load_rew_end_model": (
+        "world_model.recurrent_emb.",
+        "world_model.rew_end_model.",
+        "world_model.harmony_",
+        "rew_end_model.",
+    ),
     "load_actor_critic": ("actor_critic.",),
 }
 
@@ -51,7 +56,7 @@ def _prefixes(config: InitializationConfig) -> tuple[str, ...]:
 
 
 def _refuse_misfits(source: Path, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
-    actions = [len(np.atleast_1d(tensors.get(ACTION_EMBEDDING, ()))) for tensors in (theirs, ours)]
+    actions = [num_actions(tensors) for tensors in (theirs, ours)]
     if 0 < actions[0] != actions[1] > 0:
         raise UserError(
             f"{source} is the agent of a game with {actions[0]} actions, this one has {actions[1]}: take another, "

@@ -10,9 +10,11 @@ from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.config import Config
 from edeline_jax.nn.params import Params, cast_weights, draw_params, param_shapes
 from edeline_jax.replay.reward import HEADS
+from edeline_jax.world_model.diamond import Diamond
 from edeline_jax.world_model.edeline import Edeline
 from edeline_jax.world_model.model import WorldModel
 
+WORLD_MODELS: dict[str, type[WorldModel]] = {"edeline": Edeline, "diamond": Diamond}
 FLOAT32_LAYERS = ("dt_proj",)  # in every compute dtype: Mamba's step sizes
 
 
@@ -25,7 +27,7 @@ class Agent(NamedTuple):
 
 def build_agent(config: Config, num_actions: int) -> Agent:
     """The networks that the config describes."""
-    world_model = Edeline(config.agent, num_actions, HEADS[config.reward.head])
+    world_model = WORLD_MODELS[config.agent.kind](config.agent, num_actions, HEADS[config.reward.head])
     return Agent(world_model, ActorCritic(config.agent, num_actions))
 
 

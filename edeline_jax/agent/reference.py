@@ -31,7 +31,18 @@ RENAMES = (
     (r"norm_out\.", "norm_out.norm."),
     (r"\.(kernel|scale)$", ".weight"),
 )
-ACTION_EMBEDDING = "world_model.recurrent_emb.act_emb.weight"  # a row for each action
+# then, of DIAMOND's
+DIAMOND_RENAMES = (
+    (r"^world_model\.", ""),
+    (r"^rew_end_model\.(conv_in|blocks|downsamples)\.", r"rew_end_model.encoder.\1."),
+    (r"^(rew_end_model\.lstm\.\w+)$", r"\1_l0"),
+    (r"\.inner_model\.act_emb\.", ".inner_model.act_emb.0."),
+)
+# kind of agent -> a tensor with a row for each action
+ACTION_EMBEDDINGS = {
+    "edeline": "world_model.recurrent_emb.act_emb.weight",
+    "diamond": "rew_end_model.act_emb.weight",
+}
 DEAD = re.compile(r"(.*\.cross_attn)\.[qk]_proj\.(weight|bias)$")
 
 
@@ -39,18 +50,24 @@ def from_torch(state_dict: Mapping[str, np.ndarray], config: Config) -> Params:
     """Parameters from the reference's tensors.
 
     Args:
-      state_dict: `world_model.*` and `actor_critic.*`, arrays or anything numpy converts.
+      state_dict: `world_model.*` and `actor_critic.*`, of DIAMOND `denoiser.*`, `rew_end_model.*` and
+        `actor_critic.*`; arrays or anything numpy converts.
       config: of the same networks; the number of actions is read from the tensors.
 
     Raises:
       ValueError: tensors are missing, unknown or misshapen; names them.
     """
     tensors = {name: np.asarray(value, np.float32) for name, value in state_dict.items() if not DEAD.match(name)}
-    if ACTION_EMBEDDING not in tensors:
-        raise ValueError(f"missing tensors: {ACTION_EMBEDDING}")
-    if tensors[ACTION_EMBEDDING].ndim != 2 or not tensors[ACTION_EMBEDDING].size:
-        raise ValueError(f"{ACTION_EMBEDDING} is {tensors[ACTION_EMBEDDING].shape}, expected a row for each action")
-    template = _template(config, len(tensors[ACTION_EMBEDDING]))
+    kind = config.agent.kind
+    for other in ACTION_EMBEDDINGS.keys() - {kind}:
+        if ACTION_EMBEDDINGS[other] in tensors:
+            raise ValueError(f"they are of an agent of kind {other}, config.agent.kind is {kind}")
+    embedding = ACTION_EMBEDDINGS[kind]
+    if embedding not in tensors:
+        raise ValueError(f"missing tensors: {embedding}")
+    if tensors[embedding].ndim != 2 or not tensors[embedding].size:
+        raise ValueError(f"{embedding} is {tensors[embedding].shape}, expected a row for each action")
+    template = _template(config, len(tensors[embedding]))
     names = _names(template, config)
     _refuse("missing tensors", set(names.values()) - set(tensors))
     _refuse("unknown tensors", set(tensors) - set(names.values()))
@@ -81,6 +98,12 @@ def to_torch(params: Params, config: Config) -> dict[str, np.ndarray]:
     return tensors | _dead_tensors(tensors)
 
 
+def num_actions(state_dict: Mapping[str, np.ndarray]) -> int:
+    """The number of actions of an agent's tensors; 0 if they do not tell."""
+    found = [state_dict[name] for name in ACTION_EMBEDDINGS.values() if name in state_dict]
+    return len(np.atleast_1d(found[0])) if found else 0
+
+
 def _template(config: Config, num_actions: int) -> Params:
     return agent_shapes(build_agent(config, num_actions), config.frame_shape)
 
@@ -106,7 +129,7 @@ def _name(path: str, config: Config) -> str:
         return f"encoder/encoder/{1 + i + sum(encoder.down[:i])}/"
 
     name = re.sub(r"encoder/blocks_(\d+)/", block_index, path)
-    for pattern, replacement in RENAMES:
+    for pattern, replacement in RENAMES + (DIAMOND_RENAMES if config.agent.kind == "diamond" else ()):
         name = re.sub(pattern, replacement, name)
     return re.sub(r"\.conv1d\.kernel$", ".conv1d.weight", name)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edeline_jax.actor_critic.chooser import Chooser
 from edeline_jax.agent.networks import Agent, build_agent
-from edeline_jax.agent.reference import ACTION_EMBEDDING
+from edeline_jax.agent.reference import num_actions
 from edeline_jax.agent.weights import Weights, read_agent, to_params
 from edeline_jax.config import Config, pour
 from edeline_jax.config.files import load as load_config
@@ -161,7 +161,7 @@ def load(
 
 def trained_agent(weights: Weights, policy: Policy, seed: int = 0) -> TrainedAgent:
     """The agent of weights that come with their config; raises UserError if they do not fit it."""
-    networks = build_agent(weights.config, len(weights.tensors[ACTION_EMBEDDING]))
+    networks = build_agent(weights.config, num_actions(weights.tensors))
     return TrainedAgent(to_params(weights, weights.config), networks, weights.config, policy, seed)
 
 

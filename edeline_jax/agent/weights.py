@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 from etils.epath import Path
 
 from edeline_jax.agent import authors
-from edeline_jax.agent.reference import ACTION_EMBEDDING, from_torch, to_torch
+from edeline_jax.agent.reference import from_torch, num_actions, to_torch
 from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.config.files import load
 from edeline_jax.envs import count_actions
@@ -120,7 +120,7 @@ def to_params(weights: Weights, config: Config) -> Params:
         params = from_torch(weights.tensors, config)
     except ValueError as error:
         raise UserError(f"the weights do not fit the config: {error}") from error
-    actions = len(weights.tensors[ACTION_EMBEDDING])
+    actions = num_actions(weights.tensors)
     if config.has_env and actions != count_actions(config.env):
         raise UserError(
             f"the weights are of a game with {actions} actions, {config.env.id} has {count_actions(config.env)}: give "

@@ -15,6 +15,8 @@ def check(config: Config, num_devices: int, num_processes: int) -> None:
     _check_rewards(config)
     _check_sample_weights(config)
     _check_networks(config)
+    if config.agent.kind == "diamond":
+        _check_diamond(config)
     _check_size(config)
     _check_devices(config, num_devices, num_processes)
 
@@ -147,6 +149,28 @@ def _check_networks(config: Config) -> None:
         _check_groups(f"agent.{name}.channels", encoder.channels)
 
 
+def _check_diamond(config: Config) -> None:
+    """What only DIAMOND's networks ask for."""
+    inner, model = config.agent.denoiser.inner_model, config.agent.rew_end_model
+    _require(
+        inner.cond_channels % config.context == 0,
+        "agent.denoiser.inner_model.cond_channels",
+        f"must be a multiple of num_steps_conditioning ({config.context}), since its condition is as many actions",
+    )
+    _require(
+        len(model.depths) == len(model.channels) == len(model.attn_depths) > 0,
+        "agent.rew_end_model.depths",
+        "depths, channels and attn_depths must have the same length, one entry per level",
+    )
+    _check_groups("agent.rew_end_model.channels", model.channels)
+    attends = [*model.channels[-1:], *(c for c, a in zip(model.channels, model.attn_depths, strict=True) if a)]
+    _require(
+        all(c % max(1, c // 8) == 0 for c in attends),
+        "agent.rew_end_model.channels",
+        "levels with attention, and the last, must be multiples of their number of heads (channels // 8)",
+    )
+
+
 def _check_size(config: Config) -> None:
     """A frame must survive the halvings of every network; beyond that any size will do, an odd one too."""
     agent = config.agent
@@ -155,6 +179,8 @@ def _check_size(config: Config) -> None:
         "agent.recurrent_emb.down": sum(agent.recurrent_emb.down),
         "agent.actor_critic.down": sum(agent.actor_critic.down),
     }
+    if agent.kind == "diamond":
+        halvings["agent.rew_end_model.channels"] = len(agent.rew_end_model.channels) - 1
     key = max(halvings, key=halvings.get)
     _require(
         config.env.size >= 2 ** halvings[key],

@@ -88,6 +88,15 @@ class RecurrentEmbConfig:
 
 
 @dataclass(frozen=True)
+class RewEndModelConfig:
+    channels: tuple[Size, ...] = (32, 32, 32, 32)
+    depths: tuple[Few, ...] = (2, 2, 2, 2)
+    attn_depths: tuple[bool, ...] = (False, False, False, False)
+    cond_channels: Size = 128
+    lstm_dim: Size = 512
+
+
+@dataclass(frozen=True)
 class ActorCriticNetworkConfig:
     channels: tuple[Size, ...]
     down: tuple[bool, ...]
@@ -101,6 +110,8 @@ class AgentConfig:
     recurrent_emb: RecurrentEmbConfig
     actor_critic: ActorCriticNetworkConfig
     matmul_precision: Annotated[str, Choice(("default", "highest"))] = "default"
+    kind: Annotated[str, Choice(("edeline", "diamond"))] = "edeline"
+    rew_end_model: RewEndModelConfig = RewEndModelConfig()
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,11 @@ class OptimizerConfig:
     eps: Positive
     lr_warmup_steps: Natural
     max_grad_norm: Positive
+
+
+@dataclass(frozen=True)
+class WorldModelOptimizerConfig(OptimizerConfig):
+    max_grad_norm_rew_end: Positive = 100.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,7 @@ class WorldModelLossConfig:
 @dataclass(frozen=True)
 class WorldModelConfig:
     training: ScheduleConfig
-    optimizer: OptimizerConfig
+    optimizer: WorldModelOptimizerConfig
     loss: WorldModelLossConfig
 
 

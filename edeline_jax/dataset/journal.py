@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.dataset.arrays import DamagedError, Layout, read_arrays, write_arrays
+from edeline_jax.dataset.arrays import DamagedError, MisfitError, read_arrays, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
 from edeline_jax.replay.chunk import Chunk
 
@@ -40,7 +40,7 @@ class Journal:
             if first < begin or end > stop:
                 continue
             try:
-                yield first, Chunk(**read_arrays(path, self._layout(end - first)))
+                yield first, self._read(path, end - first)
             except DamagedError as error:
                 _LOG.warning("%s; steps %d to %d are left out", error, first, end - 1)
 
@@ -52,9 +52,14 @@ class Journal:
         for path in self._folder.glob(".*.partial"):
             path.unlink()
 
-    def _layout(self, num_steps: int) -> Layout:
+    def _read(self, path: Path, num_steps: int) -> Chunk:
         steps = (self._num_streams, num_steps)
-        return {**layout(steps, self._frame_shape), "starts": (steps, "bool")}
+        arrays = {**layout(steps, self._frame_shape), "starts": (steps, "bool")}
+        try:
+            return Chunk(**read_arrays(path, {**arrays, "game_overs": (steps, "bool")}))
+        except MisfitError:  # perhaps of an earlier version, which did not write them
+            chunk = read_arrays(path, arrays)
+            return Chunk(**chunk, game_overs=chunk["ends"] | chunk["truncations"])
 
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:

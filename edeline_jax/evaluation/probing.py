@@ -57,7 +57,7 @@ def probe(
       The tree in the JSON file.
 
     Raises:
-      UserError: there is no such agent, or no game to play, or too few games are asked for.
+      UserError: there is no such agent, or no game to play, or too few games are asked for, or it has no memory.
     """
     if plan.num_games < FEWEST_GAMES:
         raise UserError(
@@ -67,6 +67,8 @@ def probe(
     plan = plan._replace(num_envs=min(plan.num_envs, plan.num_games))
     path, own_folder, name = find_agent(source)
     weights = read_agent(path, config)
+    if weights.config.agent.kind == "diamond":
+        raise UserError(f"{path} is an agent of DIAMOND, which has no memory h to probe; leave out --probe")
     examined, make_env = candidate(path, weights), env_maker(weights.config, plan.num_envs)
     outputs = to_path(folder) if folder else own_folder
     figures = to_path(json) if json else outputs / f"{name}-seed-{plan.seed}{PROBE}.json"

@@ -22,21 +22,21 @@ def liveliest(replay: Replay, context: int, most_frames: int, count: int) -> Ste
       The places, the liveliest first; t is the position of the first frame.
     """
     change = np.pad(np.asarray(_change(replay.frames), np.float64), ((0, 0), (1, 0))).cumsum(1)
-    rows = [np.zeros((0, 5))]
-    for stream, first, steps in episodes(replay):
+    rows = [np.zeros((0, 6))]
+    for stream, first, steps, goes_on in episodes(replay):
         length = min(most_frames, steps)
         if length > context:
             t = np.arange(steps - length + 1)
             score = change[stream, first + t + length - 1] - change[stream, first + t]
-            rows.append(np.stack([score, *np.broadcast_arrays(stream, first, steps, t)], 1))
-    score, stream, first, steps, t = np.concatenate(rows).T
+            rows.append(np.stack([score, *np.broadcast_arrays(stream, first, steps, goes_on, t)], 1))
+    score, stream, first, steps, goes_on, t = np.concatenate(rows).T
     begin, stop = first + t, first + t + np.minimum(most_frames, steps)
     chosen: list[int] = []
     while len(chosen) < count and (score >= 0).any():
         best = int(score.argmax())
         chosen.append(best)
         score[(stream == stream[best]) & (begin < stop[best]) & (stop > begin[best])] = -1
-    return Step(*(x[chosen].astype(np.int32) for x in (stream, first, steps, t)))
+    return Step(*(x[chosen].astype(np.int32) for x in (stream, first, steps, goes_on, t)))
 
 
 def longest(replay: Replay, context: int, count: int) -> Step:
@@ -47,16 +47,16 @@ def longest(replay: Replay, context: int, count: int) -> Step:
     Args: see `liveliest`.
     """
     places = [
-        (stream, first, steps, t)
-        for stream, first, steps in episodes(replay).tolist()
+        (stream, first, steps, goes_on, t)
+        for stream, first, steps, goes_on in episodes(replay).tolist()
         for t in range(0, steps - context, APART)
     ]
-    places = sorted(places, key=lambda place: place[3] - place[2])[:count]  # the older episode first
-    return Step(*np.array(places, np.int32).reshape(-1, 4).T)
+    places = sorted(places, key=lambda place: place[-1] - place[2])[:count]  # the older episode first
+    return Step(*np.array(places, np.int32).reshape(-1, 5).T)
 
 
 def episodes(replay: Replay) -> np.ndarray:
-    """The episodes of one device's replay: stream, first step, length; int32 [N, 3]."""
+    """The episodes of one device's replay; int32 [N, 4], see `EpisodeTable`."""
     return np.asarray(replay.episodes)[0, : int(replay.num_episodes[0])]
 
 

@@ -1,14 +1,16 @@
 """Tests the world model on games that it was not trained on."""
 
+from typing import Any
+
 import jax
 
+from edeline_jax.learning.lessons import teaching
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.host import is_on_host
-from edeline_jax.replay.sampling import Places, read, segment_places, start_places
-from edeline_jax.replay.segment import Steps, segments
-from edeline_jax.world_model.loss import count_targets, draw_loss, world_model_loss
+from edeline_jax.replay.sampling import are_places, read, start_places
+from edeline_jax.replay.segment import segments
 from edeline_jax.world_model.prediction import one_step_errors
 
 
@@ -22,9 +24,9 @@ def world_model_test(
     keys = jax.random.split(key, num_batches)
     places = _places(replay.table, keys, setup)
     if is_on_host(replay):
-        steps = tuple(read(replay, each) for each in jax.device_get(places))
+        steps = jax.tree.map(lambda each: read(replay, each), jax.device_get(places), is_leaf=are_places)
     else:
-        steps = tuple(_read(replay, each) for each in places)
+        steps = jax.tree.map(lambda each: _read(replay, each), places, is_leaf=are_places)
     return _means(params, steps, keys, setup)
 
 
@@ -32,30 +34,29 @@ _read = jax.jit(read)
 
 
 @jax.jit(static_argnums=2)
-def _places(table: Replay, keys: jax.Array, setup: Setup) -> tuple[Places, Places]:
-    """The segments and the starts of every batch."""
+def _places(table: Replay, keys: jax.Array, setup: Setup) -> tuple[Any, Any]:
+    """The places of the losses' segments and of the starts of every batch."""
     c = setup.world_model
 
-    def batch(key: jax.Array) -> tuple[Places, Places]:
+    def batch(key: jax.Array) -> tuple[Any, Any]:
         keys = jax.random.split(key, 5)
-        segments = segment_places(table, keys[0], c.batch_size, setup.segment_length, c.sample_weights)
         length = setup.context + 1
-        return segments, start_places(table, keys[3], c.batch_size, length, length, c.sample_weights)
+        starts = start_places(table, keys[3], c.batch_size, length, length, c.sample_weights)
+        return teaching(setup).places(table, keys[0], setup), starts
 
     return jax.lax.map(batch, keys)
 
 
 @jax.jit(static_argnums=3)
-def _means(params: Params, steps: tuple[Steps, Steps], keys: jax.Array, setup: Setup) -> dict[str, jax.Array]:
-    model, c = setup.agent.world_model, setup.world_model
+def _means(params: Params, steps: tuple[Any, Any], keys: jax.Array, setup: Setup) -> dict[str, jax.Array]:
+    model, own = setup.agent.world_model, teaching(setup)
 
-    def losses(own: tuple[jax.Array, tuple[Steps, Steps]]) -> dict[str, jax.Array]:
-        key, steps = own
+    def losses(inputs: tuple[jax.Array, tuple[Any, Any]]) -> dict[str, jax.Array]:
+        key, (lessons, starts) = inputs
         keys = jax.random.split(key, 5)
-        batch, starts = (segments(each, setup.frame_shape) for each in steps)
-        draws = draw_loss(keys[1], keys[2], batch.frames.shape, setup.context, c.loss)
-        counts = count_targets(batch.mask, draws, setup.context)
-        _, metrics = world_model_loss(params["world_model"], model, batch, draws, counts, c.loss)
+        batch, starts = own.batch(lessons, setup), segments(starts, setup.frame_shape)
+        draws = own.draw(keys[1], keys[2], batch, setup)
+        _, metrics = own.loss(params["world_model"], batch, draws, own.count(batch, draws, setup), setup)
         errors = one_step_errors(params["world_model"], model, starts, keys[4], setup.world_model_env)
         return metrics | dict(zip(("pixel_error", "pixel_error_repeat_last"), errors, strict=True))
 

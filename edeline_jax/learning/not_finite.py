@@ -1,5 +1,7 @@
 """Saves the batch of an update whose loss or gradient was not finite."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,6 @@ from edeline_jax.learning.state import TrainState
 from edeline_jax.learning.updates import Source, world_model_batch, world_model_places
 from edeline_jax.replay.buffer import Replay, replay_spec
 from edeline_jax.replay.host import is_on_host
-from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime import cluster
 from edeline_jax.runtime.devices import AXIS
 from edeline_jax.runtime.errors import UserError
@@ -35,7 +36,9 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setu
         if is_on_host(replay):
             drawer = Drawer(world_model_places, setup.world_model.num_parts, setup, mesh)
             source = drawer.send(replay, drawer.draw(state.key, replay, int(update)))
-        arrays = _segments(state.key, source, update, setup, mesh)._asdict()
+        batch = _segments(state.key, source, update, setup, mesh)
+        leaves = jax.tree_util.tree_leaves_with_path(batch)
+        arrays = {jax.tree_util.keystr(path, simple=True, separator="_"): x for path, x in leaves}
     else:
         arrays = {"frames": state.rollout.env.frames, "age": state.rollout.env.age}
     arrays = {name: np.asarray(cluster.gather(x)) for name, x in arrays.items()}
@@ -43,9 +46,9 @@ def keep_batch(path: Path, network: str, state: TrainState, replay: Replay, setu
         write_arrays(path, arrays)
 
 
-def _segments(key: jax.Array, source: Source, update: jax.Array, setup: Setup, mesh: Mesh) -> Segment:
-    def per_device(key: jax.Array, source: Source, update: jax.Array) -> Segment:
-        def part(number: jax.Array) -> Segment:
+def _segments(key: jax.Array, source: Source, update: jax.Array, setup: Setup, mesh: Mesh) -> Any:
+    def per_device(key: jax.Array, source: Source, update: jax.Array) -> Any:
+        def part(number: jax.Array) -> Any:
             return world_model_batch(key, source, update, number, setup)[0]
 
         return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))

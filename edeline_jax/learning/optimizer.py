@@ -7,17 +7,40 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from edeline_jax.config.schema import OptimizerConfig
+from edeline_jax.config.schema import OptimizerConfig, WorldModelOptimizerConfig
+from edeline_jax.nn.params import Params
+from edeline_jax.world_model.diamond import Diamond
+from edeline_jax.world_model.model import WorldModel
 
 # Decay applies only to the weights of linear, convolution, LSTM and Mamba layers, and to the norms in Mamba layers.
 DECAYED = re.compile(r"(/(conv_)?kernel|/weight_[ih]h|/mamba/layers_\d+/norm/scale)$")
 
 
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Clip, Adam, decoupled decay (Loshchilov & Hutter 2019), learning rate `lr * min(update / lr_warmup_steps, 1)`."""
+def make_world_model_optimizer(
+    world_model: WorldModel, config: WorldModelOptimizerConfig
+) -> optax.GradientTransformation:
+    """See `make_optimizer`; the gradients of DIAMOND's two networks, which share no loss, are clipped apart."""
+    if not isinstance(world_model, Diamond):
+        return make_optimizer(config)
+    limits = {"denoiser": config.max_grad_norm, "rew_end_model": config.max_grad_norm_rew_end}
+
+    def clip(grads: Params, params: Any) -> Params:
+        del params
+        return {"params": {name: _clipped(part, limits[name]) for name, part in grads["params"].items()}}
+
+    return make_optimizer(config, optax.stateless(clip))
+
+
+def make_optimizer(
+    config: OptimizerConfig, clip: optax.GradientTransformation | None = None
+) -> optax.GradientTransformation:
+    """Clip, Adam, decoupled decay (Loshchilov & Hutter 2019), learning rate `lr * min(update / lr_warmup_steps, 1)`.
+
+    `clip`: in place of that of the global norm of all gradients.
+    """
     warm_up = optax.linear_schedule(0.0, config.lr, config.lr_warmup_steps) if config.lr_warmup_steps else config.lr
     return optax.chain(
-        _clip(config.max_grad_norm),
+        clip or optax.stateless(lambda grads, params: _clipped(grads, config.max_grad_norm)),
         optax.scale_by_adam(eps=config.eps),
         optax.add_decayed_weights(config.weight_decay, mask=decay_mask),
         optax.scale_by_learning_rate(warm_up),
@@ -38,15 +61,10 @@ def _norm_at_once(*leaves: jax.Array) -> jax.Array:
     return optax.tree.norm(jnp.concatenate([leaf.ravel() for leaf in leaves]))
 
 
-def _clip(max_norm: float) -> optax.GradientTransformation:
-    """Scales gradients down to a global norm of at most `max_norm`."""
-
-    def clip(grads: Any, params: Any) -> Any:
-        del params
-        norm = global_norm(grads)
-        return jax.tree.map(lambda g: jnp.where(norm < max_norm, g, g / norm * max_norm), grads)
-
-    return optax.stateless(clip)
+def _clipped(grads: Any, max_norm: float) -> Any:
+    """Gradients, scaled down to a global norm of at most `max_norm`."""
+    norm = global_norm(grads)
+    return jax.tree.map(lambda g: jnp.where(norm < max_norm, g, g / norm * max_norm), grads)
 
 
 def decay_mask(params: Any) -> Any:

@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from edeline_jax.actor_critic.rollout import RolloutState
 from edeline_jax.agent.networks import agent_shapes, init_params
-from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.optimizer import make_optimizer, make_world_model_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime import cluster
@@ -73,8 +73,9 @@ def state_shapes(setup: Setup) -> TrainState:
 
 
 def _state(setup: Setup, params: Params, key: jax.Array) -> TrainState:
+    optimizer = make_world_model_optimizer(setup.agent.world_model, setup.world_model.optimizer)
     return TrainState(
-        world_model=_learner(params["world_model"], make_optimizer(setup.world_model.optimizer)),
+        world_model=_learner(params["world_model"], optimizer),
         actor_critic=_learner(params["actor_critic"], make_optimizer(setup.actor_critic.optimizer)),
         rollout=empty_rollout(setup),
         key=key,

@@ -18,23 +18,25 @@ from edeline_jax.actor_critic.loss import actor_critic_loss
 from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajectory, rollout
 from edeline_jax.agent.networks import inference_weights
 from edeline_jax.envs.outcome import Outcome
-from edeline_jax.learning.optimizer import global_norm, make_optimizer
+from edeline_jax.learning.lessons import teaching
+from edeline_jax.learning.optimizer import global_norm, make_optimizer, make_world_model_optimizer
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
-from edeline_jax.replay.sampling import Places, read, segment_places, start_places
+from edeline_jax.replay.sampling import Places, are_places, read, start_places
 from edeline_jax.replay.segment import Segment, Steps, joined, segments
 from edeline_jax.world_model import imagination
 from edeline_jax.world_model.imagination import StepDraws
-from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
+from edeline_jax.world_model.loss import BatchCounts, LossDraws
 
 Metrics = dict[str, jax.Array]
 Shares = tuple[Params, Metrics]  # one device's share of gradients and metrics; sums over devices are the batch's
-Source = Replay | Steps  # of the steps of updates
+Source = Any  # of the steps of updates: a `Replay`, or the steps of one update, a tree of `Steps`
 Older = tuple[Source, Places | Steps] | None  # steps of starts before their last L, and what places are places in
-PlacesOf = Callable[[jax.Array, Replay, jax.Array, jax.Array, Setup], Places]  # key, replay, update, part, setup
+# key, replay, update, part, setup -> a tree of `Places`
+PlacesOf = Callable[[jax.Array, Replay, jax.Array, jax.Array, Setup], Any]
 
 
 def train_world_model(
@@ -42,7 +44,7 @@ def train_world_model(
 ) -> tuple[TrainState, Metrics]:
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
     c = setup.world_model
-    optimizer = make_optimizer(c.optimizer)
+    optimizer = make_world_model_optimizer(setup.agent.world_model, c.optimizer)
     parts = jnp.arange(c.num_parts)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
@@ -85,13 +87,12 @@ def train_actor_critic(
     return state._replace(actor_critic=learner, rollout=stand), metrics
 
 
-def world_model_gradients(params: Params, batch: Segment, draws: LossDraws, setup: Setup) -> Shares:
-    """This device's share of the batch's gradients and metrics."""
-    own = count_targets(batch.mask, draws, setup.context)
+def world_model_gradients(params: Params, batch: Any, draws: LossDraws, setup: Setup) -> Shares:
+    """This device's share of the batch's gradients and metrics; see `lessons.Teaching` for batches."""
+    own = teaching(setup).count(batch, draws, setup)
     counts = BatchCounts(*setup.total((own.steps, own.targets)), setup.num_devices)
-    model, loss = setup.agent.world_model, setup.world_model.loss
-    with model.precision():
-        return jax.grad(world_model_loss, has_aux=True)(params, model, batch, draws, counts, loss)
+    with setup.agent.world_model.precision():
+        return jax.grad(teaching(setup).loss, has_aux=True)(params, batch, draws, counts, setup)
 
 
 def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMState, setup: Setup) -> Shares:
@@ -113,20 +114,19 @@ def apply_gradients(
 
 def world_model_batch(
     key: jax.Array, source: Source, update: jax.Array, part: jax.Array, setup: Setup
-) -> tuple[Segment, LossDraws]:
-    """The segments and draws of one part of update number `update` (from 0); `key` is the run's."""
-    batch = segments(_steps(source, world_model_places, key, update, part, setup), setup.frame_shape)
+) -> tuple[Any, LossDraws]:
+    """The batch and draws of one part of update number `update` (from 0); `key` is the run's."""
+    batch = teaching(setup).batch(_steps(source, world_model_places, key, update, part, setup), setup)
     shared_key, device_key = _keys(key, 0, update, part, setup)
     _, loss_key = jax.random.split(device_key)
-    return batch, draw_loss(shared_key, loss_key, batch.frames.shape, setup.context, setup.world_model.loss)
+    return batch, teaching(setup).draw(shared_key, loss_key, batch, setup)
 
 
-def world_model_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Places:
-    """The segments of one part of a world-model update. Args: see `world_model_batch`."""
-    c = setup.world_model
+def world_model_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Any:
+    """Where the segments of one part of a world-model update lie, a tree of `Places`. Args: see `world_model_batch`."""
     _, device_key = _keys(key, 0, update, part, setup)
     segment_key, _ = jax.random.split(device_key)
-    return segment_places(replay, segment_key, setup.share(c.batch_size), setup.segment_length, c.sample_weights)
+    return teaching(setup).places(replay, segment_key, setup)
 
 
 def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part: jax.Array, setup: Setup) -> Places:
@@ -203,11 +203,12 @@ def draw_env_step(key: jax.Array, start: Steps, setup: Setup) -> tuple[StepDraws
 
 def _steps(
     source: Source, places_of: PlacesOf, key: jax.Array, update: jax.Array, part: jax.Array, setup: Setup
-) -> Steps:
-    """The steps of one part of an update."""
-    if isinstance(source, Steps):
+) -> Any:
+    """The steps of one part of an update, a tree of `Steps`."""
+    if not isinstance(source, Replay):
         return jax.tree.map(lambda x: x[0, part], source)
-    return read(source, places_of(key, source, update, part, setup))
+    places = places_of(key, source, update, part, setup)
+    return jax.tree.map(lambda places: read(source, places), places, is_leaf=are_places)
 
 
 def _starts(source: Source, key: jax.Array, update: jax.Array, part: jax.Array, setup: Setup) -> tuple[Steps, Older]:

@@ -146,13 +146,16 @@ class CrossAttention(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions after adaptive norms, a residual, and optionally cross- and self-attention.
+    """Two 3x3 convolutions after adaptive norms, a residual, and optionally attention.
 
     A skip from the way down follows the channels of x.
+
+    attention: to the pixels, and before that to the condition too, unless `cross_attention` is off.
     """
 
     features: int
     attention: bool
+    cross_attention: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array, skip: jax.Array | None = None) -> jax.Array:
@@ -163,7 +166,7 @@ class ResBlock(nn.Module):
         h = Conv(self.features, kernel_init=zeros, name="conv2")(nn.silu(AdaGroupNorm(name="norm2")((h,), cond)))
         h += residual
         if self.attention:
-            h = CrossAttention(name="cross_attn")(h, cond)
+            h = CrossAttention(name="cross_attn")(h, cond) if self.cross_attention else h
             h = SelfAttention(name="attn")(h)
         return h
 

@@ -10,13 +10,14 @@ from edeline_jax.nn.layers import Downsample, ResBlock, Upsample
 
 
 class ResBlocks(nn.Module):
-    """A sequence of residual blocks.
+    """A sequence of residual blocks, see `ResBlock`.
 
     Returns the last output and the list of all outputs. With `skips`, each block concatenates its skip to its input.
     """
 
     features: Sequence[int]
     attention: bool
+    cross_attention: bool
 
     @nn.compact
     def __call__(
@@ -24,7 +25,7 @@ class ResBlocks(nn.Module):
     ) -> tuple[jax.Array, list[jax.Array]]:
         outputs = []
         for i, features in enumerate(self.features):
-            block = ResBlock(features, self.attention, name=f"resblocks_{i}")
+            block = ResBlock(features, self.attention, self.cross_attention, name=f"resblocks_{i}")
             x = block(x, cond, None if skips is None else skips[i])
             outputs.append(x)
         return x, outputs
@@ -39,9 +40,13 @@ class UNet(nn.Module):
     channels: Sequence[int]
     depths: Sequence[int]
     attn_depths: Sequence[bool]
+    cross_attention: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array, cond: jax.Array) -> jax.Array:
+        def blocks(features: Sequence[int], attention: bool, name: str) -> ResBlocks:
+            return ResBlocks(features, attention, self.cross_attention, name=name)
+
         levels = len(self.channels)
         height, width = x.shape[1:3]
         multiple = 2 ** (levels - 1)
@@ -49,11 +54,11 @@ class UNet(nn.Module):
         skips = []
         for i, (features, depth) in enumerate(zip(self.channels, self.depths, strict=True)):
             x = x if i == 0 else Downsample(name=f"downsamples_{i}")(x)
-            x, outputs = ResBlocks([features] * depth, self.attn_depths[i], name=f"d_blocks_{i}")(entry := x, cond)
+            x, outputs = blocks([features] * depth, self.attn_depths[i], f"d_blocks_{i}")(entry := x, cond)
             skips.append([entry, *outputs])
-        x, _ = ResBlocks([self.channels[-1]] * 2, True, name="mid_blocks")(x, cond)
+        x, _ = blocks([self.channels[-1]] * 2, True, "mid_blocks")(x, cond)
         for j, i in enumerate(reversed(range(levels))):  # the reference numbers the way up from the bottom
             x = x if j == 0 else Upsample(name=f"upsamples_{j}")(x)
             features = [self.channels[i]] * self.depths[i] + [self.channels[max(0, i - 1)]]
-            x, _ = ResBlocks(features, self.attn_depths[i], name=f"u_blocks_{j}")(x, cond, skips[i][::-1])
+            x, _ = blocks(features, self.attn_depths[i], f"u_blocks_{j}")(x, cond, skips[i][::-1])
         return x[:, :height, :width]

@@ -14,6 +14,7 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.segment import pad
+from edeline_jax.world_model.diamond import Diamond
 from edeline_jax.world_model.imagination import (
     ImaginationState,
     StepDraws,
@@ -52,7 +53,7 @@ class Glance(NamedTuple):
     end: jax.Array  # bool []
     rewards: jax.Array  # [3], probabilities of the signs -1, 0 and 1
     ends: jax.Array  # [], probability of the end
-    memory: jax.Array  # [2]: |h|, and by how much it moved in this step
+    memory: jax.Array | None  # [2]: |h|, and by how much it moved in this step; DIAMOND has no h
     opinion: Opinion
 
 
@@ -110,7 +111,7 @@ def step(
     rewards, ends = outcome_probabilities(model, prediction)
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
     h = prediction.condition
-    moved = jnp.stack([jnp.linalg.norm(h), jnp.linalg.norm(h - dream.condition)])
+    moved = None if isinstance(model, Diamond) else jnp.stack([jnp.linalg.norm(x) for x in (h, h - dream.condition)])
     return Dream(world, lstm, choice, h), Glance(
         trajectory=from_float(prediction.trajectory[:, 0].clip(-1, 1)),
         action=action[0],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.agent.reference import ACTION_EMBEDDING
+from edeline_jax.agent.reference import num_actions
 from edeline_jax.agent.trained import Policy, trained_agent
 from edeline_jax.agent.weights import Weights
 from edeline_jax.config import Config
@@ -66,7 +66,7 @@ def find_episodes(source: Path, dataset: Path | None, weights: Weights) -> Libra
     if dataset is None and learnt_from and Path(learnt_from).exists():
         dataset = Path(learnt_from)
     if dataset is not None:
-        found, words = _of_dataset(dataset, config, len(weights.tensors[ACTION_EMBEDDING])), str(dataset)
+        found, words = _of_dataset(dataset, config, num_actions(weights.tensors)), str(dataset)
     elif replay.is_dir() and files(replay):
         found, words = _of_run(replay, config), f"{source.name}, as it was collected"
     elif config.has_env:

@@ -44,7 +44,7 @@ class Moment(NamedTuple):
             "entropy": _finite(-(self.policy * logs).sum()),
             "rewards": None if glance is None else [_finite(p) for p in glance.rewards],
             "ends": None if glance is None else _finite(glance.ends),
-            "memory": None if glance is None else [_finite(x) for x in glance.memory],
+            "memory": None if glance is None or glance.memory is None else [_finite(x) for x in glance.memory],
         }
 
 

@@ -8,7 +8,7 @@ import jax
 from etils.epath import Path
 
 from edeline_jax.agent.networks import Agent, build_agent, inference_weights
-from edeline_jax.agent.reference import ACTION_EMBEDDING
+from edeline_jax.agent.reference import num_actions
 from edeline_jax.agent.weights import Weights, to_params
 from edeline_jax.config import Config
 from edeline_jax.envs.registry import find_family
@@ -48,7 +48,7 @@ def set_stage(source: Path, dataset: Path | None, weights: Weights, say: Callabl
     """
     config = weights.config
     params = to_params(weights, config)
-    agent = build_agent(config, len(weights.tensors[ACTION_EMBEDDING]))
+    agent = build_agent(config, num_actions(weights.tensors))
     params = {name: inference_weights(getattr(agent, name), params[name]) for name in ("world_model", "actor_critic")}
     library = find_episodes(source, dataset, weights)
     say(f"{len(library.episodes)} episodes to begin from: {library.source}")

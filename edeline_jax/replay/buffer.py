@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from edeline_jax.replay.chunk import Chunk, filled_up
-from edeline_jax.replay.episode_table import EpisodeTable
+from edeline_jax.replay.episode_table import COLUMNS, EpisodeTable
 from edeline_jax.runtime.devices import AXIS
 
 REPLAY_SPEC = P(AXIS)  # split
@@ -44,7 +44,7 @@ class Replay(NamedTuple):
     actions: jax.Array  # int32 [S, N]
     rewards: jax.Array  # float32 [S, N], raw
     ends: jax.Array  # bool [S, N]
-    episodes: jax.Array  # int32 [D, M, 3]: stream (numbered on its device), first step, length; oldest first
+    episodes: jax.Array  # int32 [D, M, 4], oldest first; see `EpisodeTable`
     num_episodes: jax.Array  # int32 [D]
 
     @property
@@ -61,7 +61,7 @@ def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: 
         actions=jnp.zeros((num_streams, num_steps), jnp.int32),
         rewards=jnp.zeros((num_streams, num_steps), jnp.float32),
         ends=jnp.zeros((num_streams, num_steps), bool),
-        episodes=jnp.zeros((num_devices, max_episodes, 3), jnp.int32),
+        episodes=jnp.zeros((num_devices, max_episodes, COLUMNS), jnp.int32),
         num_episodes=jnp.zeros(num_devices, jnp.int32),
     )
 
@@ -87,7 +87,7 @@ def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) 
     num_streams, length = chunk.actions.shape
     num_steps = num_steps or length
     table = EpisodeTable(num_streams, num_steps, num_devices)
-    table.record(chunk.starts)
+    table.record(chunk.starts, chunk.game_overs)
     empty = init_replay(num_streams, num_steps, chunk.frames[0, 0].size, num_devices)
     episodes, num_episodes = (jnp.asarray(x) for x in table.arrays())
     return append(empty, filled_up(chunk, num_steps), 0)._replace(episodes=episodes, num_episodes=num_episodes)

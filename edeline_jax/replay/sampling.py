@@ -1,11 +1,11 @@
 """Samples segments: an episode, a step in it, an offset (SPEC of the reference).
 
 What is drawn are places, for which the table of the episodes is enough: the steps there are read by the device itself
-or, where the replay is on the host, by the host. Functions see one device's share of the replay: episodes [1, M, 3],
+or, where the replay is on the host, by the host. Functions see one device's share of the replay: episodes [1, M, 4],
 num_episodes [1].
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -18,23 +18,29 @@ Weights = tuple[float, ...]  # the probability of each age group; the episodes f
 
 
 class Step(NamedTuple):
-    """B steps: the episode of each (stream, first step, length, all [B]) and its position t in the episode [B]."""
+    """B steps: the episode of each, a row of the table (all [B]), and its position t in the episode [B]."""
 
     stream: jax.Array
     first: jax.Array
     length: jax.Array
+    goes_on: jax.Array
     t: jax.Array
 
 
 class Places(NamedTuple):
-    """Where the steps of B segments are; `mask` is false beyond the episode, where `index` is that of its nearest step.
+    """Where the steps of B segments are; further axes may come first.
 
-    Further axes may come first.
+    `mask` is false beyond the episode; for `index` there see `Steps`.
     """
 
     stream: jax.Array  # int32 [B, 1], numbered on its device
     index: jax.Array  # int32 [B, T], in the stream
     mask: jax.Array  # bool [B, T]
+
+
+def are_places(x: Any) -> bool:
+    """Whether a node of a tree is one `Places`."""
+    return isinstance(x, Places)
 
 
 def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, weights: Weights) -> Places:
@@ -76,7 +82,7 @@ def sample_starts(
 def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -> Step:
     """Uniform steps of episodes drawn by age group, or by length while there are fewer episodes than age groups."""
     tables = [replay.episodes, replay.num_episodes]
-    chex.assert_shape(tables, [(1, None, 3), (1,)], custom_message="episodes, num_episodes")
+    chex.assert_shape(tables, [(1, None, 4), (1,)], custom_message="episodes, num_episodes")
     group_key, episode_key, step_key = jax.random.split(key, 3)
     num_episodes, groups = replay.num_episodes[0], len(weights)
     size = num_episodes // groups
@@ -89,8 +95,9 @@ def sample_steps(replay: Replay, key: jax.Array, batch: int, weights: Weights) -
     nth_step = jax.random.randint(episode_key, (batch,), 0, few.sum())
     by_length = jnp.searchsorted(jnp.cumsum(few), nth_step, side="right")
 
-    stream, first, length = replay.episodes[0, jnp.where(num_episodes >= groups, by_age, by_length)].T
-    return Step(stream, first, length, t=jax.random.randint(step_key, (batch,), 0, length))
+    episodes = replay.episodes[0, jnp.where(num_episodes >= groups, by_age, by_length)].T
+    stream, first, length, goes_on = episodes
+    return Step(stream, first, length, goes_on, t=jax.random.randint(step_key, (batch,), 0, length))
 
 
 def places(step: Step, start: jax.Array, T: int) -> Places:
@@ -99,7 +106,8 @@ def places(step: Step, start: jax.Array, T: int) -> Places:
     chex.assert_tree_shape_prefix(step, start.shape)
     position = start[:, None] + jnp.arange(T)[None]
     mask = (position >= 0) & (position < step.length[:, None])
-    index = step.first[:, None] + jnp.clip(position, 0, step.length[:, None] - 1)
+    last = step.length - 1 + step.goes_on
+    index = step.first[:, None] + jnp.clip(position, 0, last[:, None])
     return Places(step.stream[:, None], index, mask)
 
 

@@ -25,7 +25,8 @@ class Segment(NamedTuple):
 class Steps(NamedTuple):
     """The steps of B segments as they are stored, on the host or on devices; further axes may come first.
 
-    What a false `mask` marks is beyond the episode, and its values are those of the nearest step.
+    What a false `mask` marks is beyond the episode: its values are those of the nearest step or, behind an end after
+    which the game went on, those of the step after it.
     """
 
     frames: Any  # uint8 [B, T, H * W * C]
@@ -43,6 +44,13 @@ def segments(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
 def joined(older: Segment, newer: Segment) -> Segment:
     """The segments of which each is followed at once by its newer one."""
     return jax.tree.map(lambda *parts: jnp.concatenate(parts, 1), older, newer)
+
+
+def segments_with_finals(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
+    """The same, but behind an episode's end, in the first step of the padding, stands the frame that the end led to."""
+    over = jnp.pad(steps.mask & steps.ends, ((0, 0), (1, 0)))[:, :-1]
+    frames = steps._replace(mask=steps.mask | over)
+    return segments(steps, frame_shape)._replace(frames=segments(frames, frame_shape).frames)
 
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:

@@ -48,21 +48,24 @@ class Overall(NamedTuple):
 class Grid(NamedTuple):
     """The scores of a set of runs."""
 
-    games: dict[str, GameScores]
+    games: dict[str, GameScores]  # by the runs' titles
     overall: Overall | None  # None: no run of an Atari game is finished
     unfinished: list[RunRecord]
+    better_than_control: Estimate[float] | None  # see `_better_than_control`
 
 
 def summarize(runs: list[RunRecord]) -> Grid:
     """Computes the scores per game and over games."""
-    games = {game: _scores_of(game, runs) for game in sorted({run.game for run in runs})}
-    finished = counted(runs)
-    return Grid(games, _overall(finished) if finished else None, [run for run in runs if not run.finished])
+    titles = sorted({run.title for run in runs})
+    games = {title: _scores_of([run for run in runs if run.title == title]) for title in titles}
+    finished, unfinished = counted(runs), [run for run in runs if not run.finished]
+    return Grid(games, _overall(finished) if finished else None, unfinished, _better_than_control(runs))
 
 
 def counted(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """The runs that the figures over games are of: finished ones of the 26 games."""
-    return [run for run in runs if run.finished and run.score is not None and run.game in GAMES]
+    """The runs that the figures over games are of: finished ones of the 26 games, and DIAMOND's only if all are."""
+    finished = [run for run in runs if run.finished and run.score is not None and run.game in GAMES]
+    return [run for run in finished if run.kind == "edeline"] or finished
 
 
 def scores_by_game(runs: Sequence[RunRecord]) -> dict[str, np.ndarray]:
@@ -83,8 +86,24 @@ def to_json(grid: Grid) -> Any:
     return _tree(grid)
 
 
-def _scores_of(game: str, runs: list[RunRecord]) -> GameScores:
-    runs = [run for run in runs if run.game == game]
+def _better_than_control(runs: Sequence[RunRecord]) -> Estimate[float] | None:
+    """How probable it is that a run of EDELINE beats one of DIAMOND, over the games with finished runs of both.
+
+    None: there is no such game.
+    """
+    scores: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        if run.finished and run.score is not None:
+            scores.setdefault(run.game, {}).setdefault(run.kind, []).append(run.score)
+    pairs = [[np.array(own["edeline"]), np.array(own["diamond"])] for own in scores.values() if len(own) == 2]
+    if not pairs:
+        return None
+    return _plain(statistics.estimate(statistics.probability_of_improvement, *map(list, zip(*pairs, strict=True))))
+
+
+def _scores_of(runs: Sequence[RunRecord]) -> GameScores:
+    """Of runs with one title, at least one."""
+    game = runs[0].game
     scores = [run.score for run in runs if run.finished and run.score is not None]
     mean = float(np.mean(scores)) if scores else None
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None

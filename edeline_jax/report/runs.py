@@ -33,6 +33,12 @@ class RunRecord(NamedTuple):
     score: float | None  # mean return of its last test; None if there was none yet
     epoch: int
     env_steps: int
+    kind: str = "edeline"  # or diamond: `agent.kind`
+
+    @property
+    def title(self) -> str:
+        """Its row in a table: the runs of a game, DIAMOND's apart from EDELINE's."""
+        return f"{self.game} (DIAMOND)" if self.kind == "diamond" else self.game
 
 
 def find_runs(folders: Iterable[Path], warn: Callable[[str], None]) -> list[RunRecord]:
@@ -56,11 +62,11 @@ def without_repetitions(runs: Iterable[RunRecord], warn: Callable[[str], None]) 
     """
     furthest: dict[tuple, RunRecord] = {}
     for run in sorted(runs, key=lambda run: (run.finished, run.env_steps, run.epoch), reverse=True):
-        place = (run.game, run.seed, str(run.folder) if run.game == NO_ENV else "")
+        place = (run.title, run.seed, str(run.folder) if run.game == NO_ENV else "")
         counted = furthest.setdefault(place, run)
         if counted is not run:
-            warn(f"{run.folder}: {run.game} with seed {run.seed} again, as in {counted.folder}; not counted")
-    return sorted(furthest.values(), key=lambda run: (run.game, run.seed))
+            warn(f"{run.folder}: {run.title} with seed {run.seed} again, as in {counted.folder}; not counted")
+    return sorted(furthest.values(), key=lambda run: (run.title, run.seed))
 
 
 def _folders_with_config(folder: Path) -> Iterator[Path]:
@@ -83,6 +89,7 @@ def _read_run(folder: Path, warn: Callable[[str], None]) -> RunRecord | None:
     try:
         config = json.loads(run.config.read_text())
         game, seed = str(config["env"]["id"]), int(config["seed"])
+        kind = str(config.get("agent", {}).get("kind", "edeline"))  # which earlier versions did not write
     except UNUSABLE as error:
         warn(f"{run.config}: not the config of a run ({one_line(error)})")
         return None
@@ -90,11 +97,11 @@ def _read_run(folder: Path, warn: Callable[[str], None]) -> RunRecord | None:
         return None  # a converted agent, or a start that came to nothing
     end = _read_summary(run.summary, game, warn)
     if end is not None:
-        return RunRecord(folder, game, seed, True, *end)
+        return RunRecord(folder, game, seed, True, *end, kind)
     rows = _lines_or_none(run.metrics, warn)
     epoch, env_steps = _newest(rows, "epoch", "env_steps") or (0, 0)
     (score,) = _newest(rows, "test/return_mean") or (None,)
-    return RunRecord(folder, game, seed, False, score, int(epoch), int(env_steps))
+    return RunRecord(folder, game, seed, False, score, int(epoch), int(env_steps), kind)
 
 
 def _read_summary(path: Path, game: str, warn: Callable[[str], None]) -> tuple[float | None, int, int] | None:

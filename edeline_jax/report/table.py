@@ -18,6 +18,8 @@ def table(grid: Grid) -> str:
     lines += [_game_line(game, scores) for game, scores in grid.games.items()]
     if grid.overall is not None:
         lines += ["", *_overall_lines(grid.overall)]
+    if grid.better_than_control is not None:
+        lines += ["", _improvement_line(grid.better_than_control, "DIAMOND's here")]
     if grid.unfinished:
         lines += ["", "not finished:", *(f"  {_standing(run)}" for run in grid.unfinished)]
     return "\n".join(lines)
@@ -46,12 +48,12 @@ def _overall_lines(overall: Overall) -> list[str]:
     lines += ["", f"{'score above':<12}" + "".join(f"{threshold:>8g}" for threshold in overall.thresholds)]
     for label, shares in _with_interval("of the runs", overall.profile):
         lines.append(f"{label:<12}" + "".join(f"{share:>8.3f}" for share in shares))
-    return [*lines, "", _improvement_line(overall.better_than_diamond), *notes(overall)]
+    return [*lines, "", _improvement_line(overall.better_than_diamond, "DIAMOND's"), *notes(overall)]
 
 
-def _improvement_line(better: Estimate[float]) -> str:
+def _improvement_line(better: Estimate[float], others: str) -> str:
     interval = "" if better.low is None else f" (95 %: {better.low:.3f} to {better.high:.3f})"
-    return f"a run is better than one of DIAMOND's in the same game with probability {better.value:.3f}{interval}"
+    return f"a run is better than one of {others} in the same game with probability {better.value:.3f}{interval}"
 
 
 def notes(overall: Overall) -> list[str]:
@@ -79,4 +81,4 @@ def figure(value: float | None, digits: int) -> str:
 
 def _standing(run: RunRecord) -> str:
     test = "" if run.score is None else f", last test {run.score:.2f}"
-    return f"{run.game} seed {run.seed}: epoch {run.epoch:,}, {run.env_steps:,} steps{test} ({run.folder})"
+    return f"{run.title} seed {run.seed}: epoch {run.epoch:,}, {run.env_steps:,} steps{test} ({run.folder})"

@@ -1,4 +1,4 @@
-"""The world model's loss (EDELINE, section 3.3).
+"""EDELINE's loss (section 3.3), and what DIAMOND's has in common with it.
 
 Reward and termination cross-entropies, denoising of consecutive frames, harmonizers.
 
@@ -6,6 +6,7 @@ The loss is computed for one device's share of a batch but divides by the counts
 metrics and gradients summed over the devices are those of the whole batch.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import chex
@@ -15,11 +16,12 @@ import optax
 
 from edeline_jax.config.schema import WorldModelLossConfig
 from edeline_jax.nn.params import Params
-from edeline_jax.replay.reward import SIGNS
+from edeline_jax.replay.reward import SIGNS, RewardHead
 from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edeline import Edeline
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES
+from edeline_jax.world_model.model import WorldModel
 
 
 class LossDraws(NamedTuple):
@@ -37,7 +39,7 @@ class LossDraws(NamedTuple):
 class BatchCounts(NamedTuple):
     """Denominators of the loss's means: counts of the whole batch, over all devices; float32."""
 
-    steps: jax.Array  # [], valid steps
+    steps: jax.Array  # [], valid steps with a reward and an end
     targets: jax.Array  # [P], valid targets of each pass
     devices: jax.Array | int  # []
 
@@ -93,23 +95,9 @@ def world_model_loss(
     chex.assert_shape([draws.start, counts.steps], (), custom_message="start, steps")
     h, _ = model.apply(params, batch.frames, batch.actions, model.init_memory(len(batch.actions)), method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
-    end_classes = batch.ends.astype(jnp.int32)
-    loss_rew = _mean(model.reward.loss(reward_logits, batch.rewards), batch.mask, counts.steps)
-    loss_end = _mean(optax.softmax_cross_entropy_with_integer_labels(end_logits, end_classes), batch.mask, counts.steps)
+    loss_rew, loss_end, metrics = outcome_losses(model.reward, reward_logits, end_logits, batch, counts)
     loss_obs = _denoising_loss(params, model, batch, h, draws, counts)
-    metrics = {
-        "loss_rew": loss_rew,
-        "loss_denoising": loss_obs,
-        "loss_end": loss_end,
-        "confusion_rew": _confusion(
-            model.reward.sign_logits(reward_logits), model.reward.signs(batch.rewards) + 1, batch.mask, SIGNS
-        ),
-        "confusion_end": _confusion(end_logits, end_classes, batch.mask, END_CLASSES),
-        **{
-            name: _mean(error, batch.mask, counts.steps)
-            for name, error in model.reward.errors(reward_logits, batch.rewards).items()
-        },
-    }
+    metrics["loss_denoising"] = loss_obs
     if not config.harmony:
         loss = loss_rew + loss_obs + loss_end
         return loss, {"loss_world_model": loss, **metrics}
@@ -127,28 +115,74 @@ def world_model_loss(
     return loss, {"loss_world_model": loss, **metrics, **harmony}
 
 
+def outcome_losses(
+    head: RewardHead, reward_logits: jax.Array, end_logits: jax.Array, batch: Segment, counts: BatchCounts
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    """This device's shares of the losses of rewards and ends, and of their metrics.
+
+    Args:
+      head: what the reward's logits mean.
+      reward_logits, end_logits: of every step of the batch.
+    """
+    end_classes = batch.ends.astype(jnp.int32)
+    loss_rew = _mean(head.loss(reward_logits, batch.rewards), batch.mask, counts.steps)
+    loss_end = _mean(optax.softmax_cross_entropy_with_integer_labels(end_logits, end_classes), batch.mask, counts.steps)
+    signs = head.signs(batch.rewards) + 1
+    metrics = {
+        "loss_rew": loss_rew,
+        "loss_end": loss_end,
+        "confusion_rew": _confusion(head.sign_logits(reward_logits), signs, batch.mask, SIGNS),
+        "confusion_end": _confusion(end_logits, end_classes, batch.mask, END_CLASSES),
+    }
+    errors = head.errors(reward_logits, batch.rewards)
+    return loss_rew, loss_end, metrics | {name: _mean(x, batch.mask, counts.steps) for name, x in errors.items()}
+
+
 def _denoising_loss(
     params: Params, model: Edeline, batch: Segment, h: jax.Array, draws: LossDraws, counts: BatchCounts
 ) -> jax.Array:
-    """Mean over passes of the denoising error.
-
-    Pass p denoises frame start + L + p; the context contains the model's own predictions from earlier passes.
-    """
-    c = model.config.denoiser
-    L, passes = c.inner_model.num_steps_conditioning, len(draws.sigma)
+    """Mean over passes that have a target of the denoising error; pass p denoises frame start + L + p."""
+    L, passes = model.config.denoiser.inner_model.num_steps_conditioning, len(draws.sigma)
     slices = [jax.lax.dynamic_slice_in_dim(x, draws.start, L + passes, 1) for x in (batch.frames, batch.mask, h)]
     frames, mask, h = slices
-    context, total = frames[:, :L], 0.0
-    for p in range(passes):
+    conditions = [h[:, L + p - 1] for p in range(passes)]
+    errors = denoising_errors(params, model, frames, mask, conditions, draws, counts, lambda x: jnp.clip(x, -1, 1))
+    return sum(errors) / jnp.maximum((counts.targets > 0).sum(), 1)
+
+
+def denoising_errors(
+    params: Params,
+    model: WorldModel,
+    frames: jax.Array,
+    mask: jax.Array,
+    conditions: Sequence[jax.Array],
+    draws: LossDraws,
+    counts: BatchCounts,
+    as_frame: Callable[[jax.Array], jax.Array],
+) -> list[jax.Array]:
+    """This device's shares of the P passes' mean denoising errors.
+
+    Pass p denoises frame L + p; its context contains the model's own predictions from earlier passes.
+
+    Args:
+      frames: float32 [B, L + P, H, W, C].
+      mask: bool [B, L + P].
+      conditions: those of each pass.
+      as_frame: what a later pass sees of a prediction.
+    """
+    c = model.config.denoiser
+    L = c.inner_model.num_steps_conditioning
+    context, errors = frames[:, :L], []
+    for p, condition in enumerate(conditions):
         target, sigma = frames[:, L + p], draws.sigma[p]
         noisy = target + c.sigma_offset_noise * draws.offset_noise[p] + sigma[:, None, None, None] * draws.noise[p]
-        F, denoised = model.apply(params, context, noisy, sigma, h[:, L + p - 1], method="denoise")
+        F, denoised = model.apply(params, context, noisy, sigma, condition, method="denoise")
         scale = conditioners(sigma[:, None, None, None], c.sigma_data, c.sigma_offset_noise)
         error = jnp.square(F - (target - scale.c_skip * noisy) / scale.c_out).mean((1, 2, 3))
-        total += _mean(error, mask[:, L + p], counts.targets[p])
-        prediction = jax.lax.stop_gradient(jnp.clip(denoised, -1, 1))
+        errors.append(_mean(error, mask[:, L + p], counts.targets[p]))
+        prediction = jax.lax.stop_gradient(as_frame(denoised))
         context = jnp.concatenate([context[:, 1:], prediction[:, None]], 1)
-    return total / jnp.maximum((counts.targets > 0).sum(), 1)
+    return errors
 
 
 def _mean(x: jax.Array, mask: jax.Array, count: jax.Array) -> jax.Array:

@@ -69,6 +69,8 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
         np.testing.assert_array_equal(rows[:, 0], 0)
         np.testing.assert_array_equal(rows[:, 1], firsts)
         np.testing.assert_array_equal(rows[:, 2], np.diff([*firsts, 12]))
+        goes_on = (t % length != length - 1) & (np.arange(12) < 11)
+        np.testing.assert_array_equal(rows[:, 3], goes_on[rows[:, 1] + rows[:, 2] - 1])
     expected = [length for length in LENGTHS for n in steps for _ in range(n // length)]
     assert sorted(game.length for game in games) == sorted(expected)
     assert all(game.score == game.length * (game.length + 1) / 2 for game in games)
@@ -113,7 +115,7 @@ def test_a_lost_last_chunk_is_not_collected_again(tmp_path: Path, params: dict) 
 def assert_journal_has_the_episodes_of(replay: Replay, folder: Path, stop: int) -> None:
     found = dict(episodes(Journal(folder, 8, (20, 20, 3)), stop))
     tables = np.asarray(replay.episodes)
-    rows = [(first, i, length) for i in range(8) for _, first, length in tables[i, : replay.num_episodes[i]]]
+    rows = [(first, i, length) for i in range(8) for _, first, length, _ in tables[i, : replay.num_episodes[i]]]
     assert sorted(found) == list(range(len(rows)))
     for number, (first, stream, length) in enumerate(sorted(rows)):
         steps = slice(first, first + length)

@@ -30,7 +30,7 @@ def expected(num_devices: int) -> Replay:
     shares = [range(device, len(LENGTHS), num_devices) for device in range(num_devices)]
     longest = max(sum(LENGTHS[number] for number in share) for share in shares)
     arrays = {name: [] for name in ("frames", "actions", "rewards", "ends")}
-    tables = np.zeros((num_devices, longest, 3), int)
+    tables = np.zeros((num_devices, longest, 4), int)
     for device, share in enumerate(shares):
         for name, rows in arrays.items():
             stream = np.concatenate([getattr(episode(LENGTHS[number], number), name) for number in share])
@@ -38,7 +38,7 @@ def expected(num_devices: int) -> Replay:
             rows.append(np.concatenate([stream, np.zeros((longest - len(stream), *stream.shape[1:]), stream.dtype)]))
         first = 0
         for row, number in enumerate(share):
-            tables[device, row] = 0, first, LENGTHS[number]
+            tables[device, row] = 0, first, LENGTHS[number], 0
             first += LENGTHS[number]
     streams = {name: np.stack(rows) for name, rows in arrays.items()}
     return Replay(**streams, episodes=tables, num_episodes=np.array([len(share) for share in shares]))

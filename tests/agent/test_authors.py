@@ -11,7 +11,7 @@ import yaml
 
 from configs.atari import get_config
 from edeline_jax.agent import authors, weights
-from edeline_jax.agent.reference import ACTION_EMBEDDING
+from edeline_jax.agent.reference import ACTION_EMBEDDINGS
 from edeline_jax.config import Config, leaves, to_dict
 from edeline_jax.config.schema import MOST
 from edeline_jax.convert import main as convert
@@ -287,7 +287,7 @@ def small_run(run: Path) -> Path:
 
 def agent_of_four_actions() -> dict[str, np.ndarray]:
     """The recorded agent less one action of five: Breakout has four."""
-    by_action = (ACTION_EMBEDDING, "actor_critic.actor_linear.weight", "actor_critic.actor_linear.bias")
+    by_action = (ACTION_EMBEDDINGS["edeline"], "actor_critic.actor_linear.weight", "actor_critic.actor_linear.bias")
     return {name: x[:4] if name in by_action else x for name, x in load("agent").items()}
 
 

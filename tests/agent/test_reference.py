@@ -9,6 +9,7 @@ from edeline_jax.agent.networks import agent_shapes, build_agent
 from edeline_jax.agent.reference import DEAD, from_torch, to_torch
 from edeline_jax.config import pour
 from edeline_jax.nn.params import count_params
+from tests import diamond_data
 from tests.golden_data import FOLDER, config, load, params
 
 
@@ -31,6 +32,30 @@ def test_shapes_and_counts_of_the_paper() -> None:
     assert dead == 41_216
     assert count_params(shapes["world_model"]) == 10_974_661 - dead
     assert count_params(shapes["actor_critic"]) == 3_229_637
+
+
+def test_diamonds_tensors_survive_a_round_trip() -> None:
+    tensors, back = diamond_data.load("agent"), to_torch(diamond_data.params(), diamond_data.config())
+    assert set(back) == set(tensors)
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(back[name], tensor, err_msg=name)
+
+
+def test_shapes_and_counts_of_diamonds_paper() -> None:
+    paper = pour(get_config("breakout,diamond"))
+    shapes = agent_shapes(build_agent(paper, 4), paper.frame_shape)
+    zeros = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape), shapes)
+    expected = json.loads((diamond_data.HERE / "paper_shapes.json").read_text())
+    assert {name: list(x.shape) for name, x in to_torch(zeros, paper).items()} == expected
+    counts = [count_params(shapes["world_model"]["params"][part]) for part in ("denoiser", "rew_end_model")]
+    assert counts == [4_405_955, 5_900_864]
+
+
+def test_the_tensors_of_the_other_kind_are_named() -> None:
+    with pytest.raises(ValueError, match=r"of an agent of kind diamond, config\.agent\.kind is edeline"):
+        from_torch(diamond_data.load("agent"), config())
+    with pytest.raises(ValueError, match=r"of an agent of kind edeline, config\.agent\.kind is diamond"):
+        from_torch(load("agent"), diamond_data.config())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from edeline_jax.agent.initialization import with_initial_weights, with_weights_of
 from edeline_jax.agent.networks import agent_shapes, build_agent
-from edeline_jax.agent.reference import ACTION_EMBEDDING, DEAD
+from edeline_jax.agent.reference import ACTION_EMBEDDINGS, DEAD
 from edeline_jax.agent.weights import Weights, read_weights, to_params, write_weights
 from edeline_jax.config import Config, pour, to_dict
 from edeline_jax.nn.params import Params
@@ -163,7 +163,7 @@ def test_the_agent_of_a_game_with_other_actions_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("shape", [(), (0, 8), (5,)])
 def test_an_embedding_of_no_actions_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    tensors = dict(load("agent")) | {ACTION_EMBEDDING: np.zeros(shape, np.float32)}
+    tensors = dict(load("agent")) | {ACTION_EMBEDDINGS["edeline"]: np.zeros(shape, np.float32)}
     with pytest.raises(UserError, match=r"act_emb.weight is \(.*\), expected a row for each action"):
         write_weights(tmp_path / "agent.safetensors", Weights(tensors, config()))
 

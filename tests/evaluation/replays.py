@@ -23,9 +23,9 @@ def setup_of(rule: Rule, model: type[RuleModel] = RuleModel) -> Setup:
 def replay_of(lengths: list[list[int]], frames: np.ndarray, actions: np.ndarray) -> Replay:
     """Streams with episodes of the given lengths; frames [S, N, 48], actions [S, N], no rewards and no ends."""
     rows = [
-        (stream, sum(parts[:i]), n) for stream, parts in enumerate(lengths) for i, n in enumerate(parts)
-    ]  # stream, first step, length
-    table = np.zeros((1, len(rows) + 5, 3), np.int32)
+        (stream, sum(parts[:i]), n, 0) for stream, parts in enumerate(lengths) for i, n in enumerate(parts)
+    ]  # see `EpisodeTable`
+    table = np.zeros((1, len(rows) + 5, 4), np.int32)
     table[0, : len(rows)] = rows
     return init_replay(*actions.shape, 48)._replace(
         frames=frames.astype(np.uint8),

@@ -19,7 +19,7 @@ def films(lengths: list[list[int]], rule: Rule) -> tuple[list[Film], list[np.nda
     replay = restless(lengths)
     places = liveliest(replay, L, L + STEPS, NUM_STARTS)
     real, actions = [], []
-    for stream, first, steps, t in zip(*places, strict=True):
+    for stream, first, steps, _, t in zip(*places, strict=True):
         window = slice(first + t, first + min(t + L + STEPS, steps))
         real.append(replay.frames[stream, window].reshape(-1, 4, 4, 3))
         actions.append(replay.actions[stream, window])

@@ -16,7 +16,7 @@ def test_memory_and_context_are_carried_from_call_to_call() -> None:
     """From the fourth step of one episode, and from the beginning of another that ends in the second call."""
     n = STEPS + 5
     replay = obedient([[40], [6, 30]])
-    starts = Step(*np.array([[0, 0, 40, 3], [1, 6, 30, 0]], np.int32).T)
+    starts = Step(*np.array([[0, 0, 40, 0, 3], [1, 6, 30, 0, 0]], np.int32).T)
     context, blocks = open_loop({}, replay, starts, jax.random.key(0), setup_of(show_everything))
     blocks = [next(blocks) for _ in range(2)]
     shown = np.concatenate([block.imagined for block in blocks], 1)

@@ -14,7 +14,7 @@ Place = tuple[int, int, int]  # stream, first step of its window, length of the 
 def one_by_one(replay: Replay, most: int, count: int) -> list[Place]:
     """The windows that change most, each without a frame of those before it."""
     changes: dict[Place, float] = {}
-    for stream, first, steps in replay.episodes[0, : replay.num_episodes[0]]:
+    for stream, first, steps, _ in replay.episodes[0, : replay.num_episodes[0]]:
         length = min(most, steps)
         for begin in range(first, first + steps - length + 1) if length > L else ():
             frames = replay.frames[stream, begin : begin + length].astype(float)
@@ -37,7 +37,7 @@ def test_the_liveliest_places_share_no_frame(lengths: list[list[int]]) -> None:
         (stream, begin) for stream, begin, _ in expected
     ]
     assert len(expected) == 4 if lengths[0][0] == 6 else len(expected) == 6
-    episodes = replay.episodes[0, : replay.num_episodes[0]].tolist()
+    episodes = replay.episodes[0, : replay.num_episodes[0], :3].tolist()
     assert all([s, f, n] in episodes for s, f, n in zip(found.stream, found.first, found.length, strict=True))
 
 
@@ -47,11 +47,11 @@ def test_the_longest_come_first_and_then_places_further_on(monkeypatch: pytest.M
     monkeypatch.setattr(starts, "APART", 10)
     found = longest(restless([[28, 9], [30, L]]), L, 5)
     assert [tuple(map(int, place)) for place in zip(*found, strict=True)] == [
-        (1, 0, 30, 0),
-        (0, 0, 28, 0),
-        (1, 0, 30, 10),
-        (0, 0, 28, 10),
-        (1, 0, 30, 20),
+        (1, 0, 30, 0, 0),
+        (0, 0, 28, 0, 0),
+        (1, 0, 30, 0, 10),
+        (0, 0, 28, 0, 10),
+        (1, 0, 30, 0, 20),
     ]
 
 

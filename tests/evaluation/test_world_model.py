@@ -31,7 +31,7 @@ def replay(actions: np.ndarray) -> Replay:
     """Eight episodes of actions [8, STEPS], whose frames show the action before; the first one shows a 0."""
     before = np.concatenate([np.zeros((8, 1), int), actions[:, :-1]], 1)
     frames = np.broadcast_to(level(before)[..., None], (8, STEPS, 48)).astype(np.uint8)
-    rows = np.array([[(i, 0, STEPS) for i in range(8)]], np.int32)
+    rows = np.array([[(i, 0, STEPS, 0) for i in range(8)]], np.int32)
     return init_replay(8, STEPS, 48)._replace(
         frames=frames, actions=actions.astype(np.int32), episodes=rows, num_episodes=np.array([8], np.int32)
     )

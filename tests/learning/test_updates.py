@@ -15,7 +15,7 @@ from edeline_jax.acting.replay_keeper import empty_replay
 from edeline_jax.actor_critic.rollout import RolloutState
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
-from edeline_jax.learning import updates
+from edeline_jax.learning import lessons, updates
 from edeline_jax.learning.optimizer import make_optimizer
 from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import Learner, TrainState
@@ -56,7 +56,7 @@ def replay() -> Replay:
         actions=jnp.asarray(numbers % 3, jnp.int32),
         rewards=jnp.zeros((2, 30)),
         ends=jnp.zeros((2, 30), bool),
-        episodes=jnp.array([[[0, 0, 30], [1, 0, 30], [0, 0, 0]]]),
+        episodes=jnp.array([[[0, 0, 30, 0], [1, 0, 30, 0], [0, 0, 0, 0]]]),
         num_episodes=jnp.array([2]),
     )
 
@@ -249,10 +249,10 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     blank = Steps(None, None, None, None, jnp.zeros((8, CONFIG.context), bool))
     frames = jnp.zeros((8, CONFIG.context, 20, 20, 3))
     monkeypatch.setattr(updates, "read", lambda *_: blank)
-    monkeypatch.setattr(updates, "segments", lambda *_: Segment(frames, None, None, None, blank.mask))
-    monkeypatch.setattr(updates, "segment_places", consumer())
+    monkeypatch.setattr(lessons, "segments", lambda *_: Segment(frames, None, None, None, blank.mask))
+    monkeypatch.setattr(lessons, "segment_places", consumer())
     monkeypatch.setattr(updates, "start_places", consumer())
-    monkeypatch.setattr(updates, "draw_loss", consumer())
+    monkeypatch.setattr(lessons, "draw_loss", consumer())
     monkeypatch.setattr(imagination, "draw_step", consumer())
     monkeypatch.setattr(jax.random, "gumbel", consumer())
     monkeypatch.setattr(jax.lax, "map", lambda function, keys: [function(key) for key in keys])
@@ -290,9 +290,9 @@ def test_each_network_draws_episodes_with_its_own_weights(monkeypatch: pytest.Mo
     setup = make_setup(build_agent(config, 3), config)
     replay = jax.eval_shape(lambda: empty_replay(config, make_mesh(jax.devices()[:1]), 20))
     seen = []
-    for name in ("segment_places", "start_places"):
-        real = getattr(updates, name)
-        monkeypatch.setattr(updates, name, lambda *args, real=real: seen.append(args[-1]) or real(*args))
+    for module, name in ((lessons, "segment_places"), (updates, "start_places")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, real=real: seen.append(args[-1]) or real(*args))
     key, number = jax.eval_shape(lambda: (jax.random.key(0), jnp.int32(0)))
     jax.eval_shape(lambda *arrays: updates.world_model_batch(*arrays, setup), key, replay, number, number)
     jax.eval_shape(lambda *arrays: updates.actor_critic_places(*arrays, setup), key, replay, number, number)

@@ -11,17 +11,27 @@ from scipy.stats import chisquare
 from edeline_jax.replay.buffer import Replay, replay_of
 from edeline_jax.replay.chunk import Chunk
 from edeline_jax.replay.episode_table import EpisodeTable
-from edeline_jax.replay.sampling import Step, cut, sample_segments, sample_starts, sample_steps, start_places
+from edeline_jax.replay.sampling import (
+    Step,
+    cut,
+    places,
+    read,
+    sample_segments,
+    sample_starts,
+    sample_steps,
+    start_places,
+)
+from edeline_jax.replay.segment import segments, segments_with_finals
 from tests.golden_data import channels_last, load
 
 
 def filled(lengths: list[int]) -> Replay:
     """One stream of episodes; a step's action is its number in the stream, its frame too (mod 251)."""
     steps = sum(lengths)
-    number, starts, nothing = np.arange(steps), np.zeros((1, steps), bool), np.zeros((1, steps), bool)
+    number, starts, no = np.arange(steps), np.zeros((1, steps), bool), np.zeros((1, steps), bool)
     starts[0, np.cumsum([0, *lengths[:-1]])] = True
     frames = np.broadcast_to((number % 251).astype(np.uint8)[None, :, None, None, None], (1, steps, 2, 2, 3))
-    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), nothing, nothing, starts)
+    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), no, no, starts, no)
     return replay_of(chunk)
 
 
@@ -34,10 +44,11 @@ def test_golden_segments() -> None:
         arrays["ep_end"][None].astype(bool),
         np.zeros((1, 9), bool),
         np.arange(9)[None] == 0,
+        arrays["ep_end"][None].astype(bool),
     )
     replay = replay_of(chunk)
     for i, (start, stop) in enumerate(arrays["segment_ids"]):
-        step = Step(*jnp.array([[0], [0], [9], [0]]))
+        step = Step(*jnp.array([[0], [0], [9], [0], [0]]))
         got = cut(replay, step, jnp.array([start]), (8, 8, 3), int(stop - start))
         np.testing.assert_allclose(got.frames[0], channels_last(arrays[f"seg{i}_obs"]), atol=1e-6)
         for ours, theirs in (("actions", "act"), ("rewards", "rew"), ("ends", "end"), ("mask", "mask")):
@@ -129,22 +140,57 @@ def test_interleaved_streams_keep_their_episodes_apart() -> None:
     rng, table = np.random.default_rng(0), EpisodeTable(4, 50, num_devices=2)
     dones = rng.random((50, 4)) < 0.2
     starts = np.concatenate([np.ones((1, 4), bool), dones[:-1]])
-    for rows in np.split(starts, (7, 30)):
-        table.record(rows.T)
+    for rows, overs in zip(np.split(starts, (7, 30)), np.split(dones, (7, 30)), strict=True):
+        table.record(rows.T, overs.T)
     episodes, counts = table.arrays()
     for stream in range(4):
         device, local = divmod(stream, 2)
         mine = [e for e in episodes[device, : counts[device]] if e[0] == local]
         ends = [*(np.flatnonzero(dones[:, stream]) + 1)]
         bounds = sorted({0, *ends, 50})
-        assert [(first, first + length) for _, first, length in mine] == list(pairwise(bounds))
+        assert [(first, first + length) for _, first, length, _ in mine] == list(pairwise(bounds))
 
 
 def test_what_is_passed_over_is_in_no_episode() -> None:
-    table, goes_on = EpisodeTable(1, 10), np.zeros((1, 2), bool)
-    table.record(np.array([[True, False]]))
-    table.record(goes_on)
-    table.record(goes_on, first=7)
+    table, no = EpisodeTable(1, 10), np.zeros((1, 2), bool)
+    table.record(np.array([[True, False]]), no)
+    table.record(no, no)
+    table.record(no, no, first=7)
     episodes, counts = table.arrays()
     assert counts[0] == 2 and table.step == 9
-    np.testing.assert_array_equal(episodes[0, :2], [[0, 0, 4], [0, 7, 2]])
+    np.testing.assert_array_equal(episodes[0, :2], [[0, 0, 4, 0], [0, 7, 2, 0]])
+
+
+def test_a_game_goes_on_after_a_lost_life_and_not_after_its_end() -> None:
+    """Episodes of 2 steps: a life lost, the game over, a life lost at the end of a chunk, and what is still played."""
+    table = EpisodeTable(1, 10)
+    starts = np.array([[True, False]])
+    for over in (False, True, False, False):
+        table.record(starts, np.array([[False, over]]))
+    episodes, counts = table.arrays()
+    assert counts[0] == 4
+    np.testing.assert_array_equal(episodes[0, :4, 3], [1, 0, 1, 0])
+
+
+def test_what_an_end_led_to_stands_behind_it() -> None:
+    """The next step of the stream after a lost life; after the end of the game the frame of its last step, once more.
+
+    Nothing stands behind an episode that was cut off, and every other array is as it was.
+    """
+    over, ends = np.zeros((1, 12), bool), np.zeros((1, 12), bool)
+    ends[0, [2, 5]], over[0, [5, 8]] = True, True  # a life lost, the end, a time limit
+    starts = np.arange(12)[None] % 3 == 0
+    number = np.arange(12)[None]
+    frames = np.broadcast_to(10 * number.astype(np.uint8)[..., None, None, None], (1, 12, 2, 2, 3))
+    replay = replay_of(Chunk(frames, number.astype(np.int32), number.astype(np.float32), ends, over, starts, over))
+    for first, behind in ((0, 30), (3, 50), (6, None), (9, None)):
+        row = next(row for row in np.asarray(replay.episodes[0]) if row[1] == first)
+        steps = read(replay, places(Step(*row[:, None], jnp.array([0])), jnp.array([-1]), 6))
+        plain, shown = segments(steps, (2, 2, 3)), segments_with_finals(steps, (2, 2, 3))
+        for name in ("actions", "rewards", "ends", "mask"):
+            np.testing.assert_array_equal(getattr(shown, name), getattr(plain, name))
+        np.testing.assert_array_equal(shown.mask[0], [0, 1, 1, 1, 0, 0])
+        levels = (np.asarray(shown.frames)[0, :, 0, 0, 0] + 1) / 2 * 255
+        own = [127.5, *(10.0 * (first + np.arange(3))), 127.5 if behind is None else behind, 127.5]
+        np.testing.assert_allclose(levels, own, atol=1e-3)
+        np.testing.assert_allclose(np.asarray(plain.frames)[0, 4], 0)

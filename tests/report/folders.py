@@ -14,10 +14,12 @@ from edeline_jax.report.published import published_table
 Row = dict[str, float]
 
 
-def write_run(folder: Path, game: str, seed: int, score: float | None = None, rows: tuple[dict, ...] = ()) -> Path:
+def write_run(
+    folder: Path, game: str, seed: int, score: float | None = None, rows: tuple[dict, ...] = (), **agent: str
+) -> Path:
     """A finished run where there is a score."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"seed": seed, "env": {"id": game}}))
+    (folder / "config.json").write_text(json.dumps({"seed": seed, "env": {"id": game}, "agent": agent}))
     write_lines(folder / "metrics.jsonl", rows)
     if score is not None:
         progress = {"epoch": 1000, "env_steps": 100_000}

@@ -36,12 +36,30 @@ def grid(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_diamonds_runs_stand_beside_edelines(tmp_path: Path) -> None:
+    """Of the same game and seeds, neither repetitions nor mixed: 3 of the 4 pairs of runs are EDELINE's."""
+    for kind, scores in {"edeline": (12.1, 24.1), "diamond": (0.1, 20.0)}.items():
+        for seed, score in enumerate(scores):
+            write_run(tmp_path / f"{kind}{seed}", "boxing", seed, score, kind=kind)
+    runs, warnings = read(tmp_path)
+    assert len(runs) == 4 and warnings == []
+    found = summarize(runs)
+    assert found.games["boxing"].mean == pytest.approx(18.1)
+    assert found.games["boxing (DIAMOND)"].mean == pytest.approx(10.05)
+    assert found.games["boxing (DIAMOND)"].published == found.games["boxing"].published
+    assert found.overall.num_runs == 2 and found.overall.scores.value.mean == pytest.approx(1.5)
+    assert found.better_than_control.value == pytest.approx(3 / 4)
+    assert "better than one of DIAMOND's here in the same game with probability 0.750" in table(found)
+    assert summarize([run for run in runs if run.kind == "diamond"]).overall.num_runs == 2
+
+
 def test_figures_of_a_grid(grid: Path) -> None:
     runs, warnings = read(grid)
     assert warnings == [] and [(run.game, run.seed) for run in runs] == [
         (g, s) for g in ("boxing", "freeway") for s in range(3)
     ]
-    games, overall, unfinished = summarize(runs)
+    games, overall, unfinished, control = summarize(runs)
+    assert control is None
     assert (games["boxing"].num_finished, games["boxing"].num_runs) == (3, 3)
     assert games["boxing"][2:6] == pytest.approx((12.1, 12.0, 12.0 / 3**0.5, 1.0))
     assert games["boxing"].published["EDELINE"] == 88.1
@@ -158,7 +176,7 @@ def test_the_table_and_the_json_have_the_same_figures(grid: Path) -> None:
 def test_catch_has_no_human_normalised_score_and_no_game_no_score(tmp_path: Path) -> None:
     write_run(tmp_path / "catch", "catch", 0, 0.5)
     write_run(tmp_path / "static", "none", 0, 0.0)
-    games, overall, _ = summarize(read(tmp_path)[0])
+    games, overall, *_ = summarize(read(tmp_path)[0])
     assert overall is None
     assert games == {"catch": (1, 1, 0.5, None, None, None, {}), "none": (1, 1, None, None, None, None, {})}
 

@@ -32,6 +32,10 @@ class RuleModel(NamedTuple):
     def apply(self, params: dict, *inputs: Any, method: str) -> Any:
         return getattr(self, method)(*inputs)
 
+    def embed(self, frames: jax.Array, actions: jax.Array, memory: jax.Array) -> tuple[jax.Array, jax.Array]:
+        memory = memory[:, None] + jnp.cumsum(actions + 2 * number(frames), 1)
+        return jnp.stack([actions, memory], -1), memory[:, -1]
+
     def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         steps = actions + 2 * number(frames)
         return (steps if mask is None else jnp.where(mask, steps, 0))[:, :-1].sum(1)
@@ -47,7 +51,7 @@ class RuleModel(NamedTuple):
 
     def outcome_logits(self, h: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Undecided."""
-        return jnp.zeros((len(h), 3)), jnp.zeros((len(h), 2))
+        return jnp.zeros((*h.shape[:-1], 3)), jnp.zeros((*h.shape[:-1], 2))
 
     def denoise(
         self, context: jax.Array, noisy: jax.Array, sigma: jax.Array, h: jax.Array

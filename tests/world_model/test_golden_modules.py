@@ -115,7 +115,7 @@ def test_mamba(steps: int) -> None:
 
 def test_mamba_mixer() -> None:
     mixer, cache = Mixer(config().agent.recurrent_emb.mamba), MODEL.init_memory(3)[0]
-    got, _ = mixer.apply(weights("recurrent_emb", "mamba", "layers_0", "mixer"), modules["mamba_in"], cache)
+    got, _ = mixer.apply(weights("recurrent_emb", "mamba", "layers_0", "mixer"), modules["mamba_in"], cache, None)
     assert_close(got, modules["mamba_block0_out"])
 
 

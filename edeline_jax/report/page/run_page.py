@@ -76,7 +76,7 @@ def read_run_page(run: RunRecord) -> RunPage:
     time, phases = time_spent(rows)
     return RunPage(
         run=run,
-        title=game_title(run.game),
+        title=game_title(run.title),
         scores=_scores(run, rows),
         progress=min(run.env_steps / total, 1.0) if counted else None,
         facts=_facts(run, rows, hours, folder),
@@ -93,7 +93,7 @@ def read_run_page(run: RunRecord) -> RunPage:
 
 def game_title(game: str) -> str:
     """ "ms_pacman" -> "Ms Pacman"."""
-    return "Recorded episodes" if game == NO_ENV else game.replace("_", " ").title()
+    return "Recorded episodes" if game == NO_ENV else game.replace("_", " ").title().replace("(Diamond)", "(DIAMOND)")
 
 
 def _at(tree: Any, *keys: str) -> Any:
