@@ -249,7 +249,8 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     blank = Steps(None, None, None, None, jnp.zeros((8, CONFIG.context), bool))
     frames = jnp.zeros((8, CONFIG.context, 20, 20, 3))
     monkeypatch.setattr(updates, "read", lambda *_: blank)
-    monkeypatch.setattr(lessons, "segments", lambda *_: Segment(frames, None, None, None, blank.mask))
+    for module in (lessons, updates):
+        monkeypatch.setattr(module, "segments", lambda *_: Segment(frames, None, None, None, blank.mask))
     monkeypatch.setattr(lessons, "segment_places", consumer())
     monkeypatch.setattr(updates, "start_places", consumer())
     monkeypatch.setattr(lessons, "draw_loss", consumer())
