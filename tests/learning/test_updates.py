@@ -258,7 +258,7 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax.random, "gumbel", consumer())
     monkeypatch.setattr(jax.lax, "map", lambda function, keys: [function(key) for key in keys])
     for update, part in ((0, 0), (0, 1), (1, 0)):
-        updates.world_model_batch(KEY, None, update, part, SETUP)
+        updates.world_model_batch(KEY, replay(), update, part, SETUP)
         updates.actor_critic_places(KEY, None, update, part, SETUP)
         key = updates._keys(KEY, 1, update, part, SETUP)[1]
         for step_key in updates.draw_rollout(key, SETUP).env:
