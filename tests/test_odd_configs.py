@@ -22,6 +22,7 @@ from edeline_jax.config import Config, pour
 from edeline_jax.evaluation.open_loop import NUM_STARTS, STEPS, begin, go_on
 from edeline_jax.evaluation.world_model import world_model_test
 from edeline_jax.learning import updates
+from edeline_jax.learning.lessons import teaching
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import TrainState, state_shapes
 from edeline_jax.learning.updates import train_actor_critic, train_world_model, world_model_batch
@@ -29,10 +30,9 @@ from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import Step
-from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.runtime.errors import ConfigError
-from edeline_jax.world_model.loss import LossDraws, count_targets, world_model_loss
+from edeline_jax.world_model.loss import LossDraws
 
 NUM_ACTIONS = 4
 
@@ -49,7 +49,7 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
     config.collection.update(num_steps_total=10_000, steps_per_epoch=one_of(1, 100, 20_000))
     config.evaluation.update(num_envs=one_of(1, 3), num_steps_replay=one_of(1, 5, 50), num_batches=one_of(1, 2))
     agent = config.agent
-    agent.compute_dtype = one_of("float32", "bfloat16")
+    agent.update(kind=one_of("edeline", "edeline", "diamond"), compute_dtype=one_of("float32", "bfloat16"))
     config.training.model_free = one_of(False, False, True)
     config.reward.update(head=one_of("sign", "twohot"), clip=one_of("sign", "none"))
     levels = one_of(1, 1, 1, 1, 2, 2, 3, 16)
@@ -64,6 +64,14 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
     for encoder, own in ((agent.recurrent_emb, {"cond_channels": one_of(1, 8)}), (agent.actor_critic, {"lstm_dim": 3})):
         depth = one_of(1, 2, 4)
         encoder.update(channels=some(depth, 1, 8, 40, 64), down=some(depth, True, False), **own)
+    depth = one_of(1, 2, 4)
+    agent.rew_end_model.update(
+        channels=some(depth, 1, 8, 40, 64),
+        depths=some(depth, 1, 2),
+        attn_depths=some(depth, True, False),
+        cond_channels=one_of(1, 8),
+        lstm_dim=one_of(1, 3),
+    )
     agent.recurrent_emb.mamba.update(
         d_model=one_of(1, 8, 24),
         n_layers=one_of(1, 2),
@@ -95,9 +103,9 @@ def trace(config: Config) -> None:
     world_model = state.world_model.params
     batch, draws = jax.eval_shape(lambda *arrays: world_model_batch(*arrays, setup), key, replay, number, number)
 
-    def loss(params: Params, batch: Segment, draws: LossDraws) -> jax.Array:
-        counts = count_targets(batch.mask, draws, setup.context)
-        return world_model_loss(params, agent.world_model, batch, draws, counts, config.world_model.loss)[0]
+    def loss(params: Params, batch: Any, draws: LossDraws) -> jax.Array:
+        rules = teaching(setup)
+        return rules.loss(params, batch, draws, rules.count(batch, draws, setup), setup)[0]
 
     assert jax.eval_shape(loss, world_model, batch, draws).shape == ()
 
