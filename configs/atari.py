@@ -297,4 +297,5 @@ def quickstart(config: ConfigDict) -> None:
     config.actor_critic.loss.weight_entropy_loss = 0.003
 
 
-PRESETS = {"diamond": diamond, "tiny": tiny, "quickstart": quickstart}
+FOR_EVERY_WORLD = {"diamond": diamond, "tiny": tiny}
+PRESETS = FOR_EVERY_WORLD | {"quickstart": quickstart}

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from edeline_jax.config.files import apply_presets, load, load_module
 
-PRESETS = load_module("atari").PRESETS
+PRESETS = load_module("atari").FOR_EVERY_WORLD
 
 
 def get_config(spec: str = "CartPole-v1") -> ConfigDict:

@@ -45,4 +45,4 @@ def tiny(config: ConfigDict) -> None:
         group.optimizer.lr = 3e-4
 
 
-PRESETS = load_module("atari").PRESETS | {"tiny": tiny}
+PRESETS = load_module("atari").FOR_EVERY_WORLD | {"tiny": tiny}

@@ -305,6 +305,13 @@ class Config:
         return self.agent.denoiser.inner_model.num_steps_conditioning
 
     @property
+    def without_effect(self) -> tuple[str, ...]:
+        """Keys of what an agent of this kind does not have."""
+        if self.agent.kind == "diamond":
+            return "config.agent.recurrent_emb", "config.world_model.loss.harmony"
+        return "config.agent.rew_end_model", "config.world_model.optimizer.max_grad_norm_rew_end"
+
+    @property
     def burn_in(self) -> int:
         """K, the steps before the newest frame of a start of imagination, which the memory and the policy have seen."""
         return self.world_model_env.burn_in or self.context - 1

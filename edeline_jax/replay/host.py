@@ -60,7 +60,7 @@ def on_one_device(replay: Replay, num_steps: int) -> Replay:
     episodes, count = (np.asarray(x.addressable_data(0))[0] for x in (replay.episodes, replay.num_episodes))
     stream, first, length, goes_on = episodes[:count].T
     own = (stream == 0) & (first < num_steps)
-    goes_on &= first + length < num_steps
+    goes_on = goes_on & (first + length < num_steps)
     rows = np.stack([stream, first, np.minimum(length, num_steps - first), goes_on], 1)[own]
     steps = (jnp.asarray(x[:1, :num_steps]) for x in replay[:4])
     return Replay(*steps, jnp.asarray(rows[None]), jnp.array([len(rows)], jnp.int32))

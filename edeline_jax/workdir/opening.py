@@ -96,7 +96,8 @@ def open_workdir(name: str, config: Config, allowed: Collection[str], say: Calla
     resolved = _as_json(to_dict(config))
     run = RunFolder(folder)
     if run.config.exists() and _has_learnt(run):
-        _refuse_changes(folder, differences(_as_json(completed(run.read_config())), resolved), allowed, say)
+        changed = differences(_as_json(completed(run.read_config())), resolved)
+        _refuse_changes(folder, changed, {*allowed, *config.without_effect}, say)
     changes = config.training.should or not run.config.exists()  # evaluating a run does not change its config
     return Workdir(folder, held, resolved if changes else None)
 

@@ -54,7 +54,7 @@ def test_rollouts_in_a_row_are_one_long_play(env: RealEnvironment) -> None:
     """The LSTM begins anew with every episode; a step that ends one is valued by the frame that it led to."""
     policy = random_policy(NETWORK)
     trajectories, begins = experience(env, policy, ROLLOUTS)
-    got = Trajectory(*(np.concatenate(parts) for parts in zip(*trajectories, strict=True)))
+    got = jax.tree.map(lambda *parts: np.concatenate(parts), *trajectories)
     game, step = np.divmod(np.arange(ROLLOUTS * T + 1)[:, None], LENGTHS)  # [time, environment]
     colours = pixels(np.arange(8), game, step)
     frames = np.broadcast_to(colours[:, :, None, None], (*step.shape, 20, 20, 3))
