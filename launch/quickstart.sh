@@ -8,8 +8,8 @@ source launch/dry_run.sh
 folder=outputs/quickstart
 
 [[ -n $dry_run ]] ||
-  echo "Installs the package, trains a tiny agent of Assault in its own dream and scores it beside random play: 8 to 15 minutes" \
-    "on two CPU cores, then a page with curves and films."
+  echo "Installs the package, trains a tiny agent of Assault in its own dream and scores it beside random play: about ten" \
+    "minutes on two CPU cores, then a page with curves and films."
 run bash launch/environment.sh
 run .venv/bin/python -m edeline_jax.train --config=configs/atari.py:assault,quickstart --workdir="$folder" "$@"
 [[ -n $dry_run || -e $folder/summary.json ]] || exit 0 # it was interrupted; the same command goes on
