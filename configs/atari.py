@@ -290,9 +290,10 @@ def quickstart(config: ConfigDict) -> None:
     loss = config.world_model.loss
     loss.update(horizon=12, num_autoregressive_steps=0)
     loss.sigma_distribution.update(loc=1.4, scale=0.4)  # about the sigma of the only step
-    config.world_model.training.update(steps_first_epoch=3_000, sample_weights=(0.25, 0.25, 0.25, 0.25))
+    evenly = (0.25, 0.25, 0.25, 0.25)  # all of the data are of one policy
+    config.world_model.training.update(steps_first_epoch=3_000, sample_weights=evenly)
     config.world_model.optimizer.lr = 1e-3
-    config.actor_critic.training.update(steps_first_epoch=300, sample_weights=(0.25, 0.25, 0.25, 0.25))
+    config.actor_critic.training.update(steps_first_epoch=300, sample_weights=evenly)
     config.actor_critic.optimizer.lr = 2e-3
     config.actor_critic.loss.weight_entropy_loss = 0.003
 

@@ -66,8 +66,8 @@ MEASURED = (
     ),
     (
         "`configs/atari.py:assault,quickstart`: 16 × 16 pixels, 300 updates of the actor-critic; three seeds",
-        "two CPU cores",
-        "10 to 15 minutes",
+        "one CPU core each, not alone",
+        "5 to 13 minutes",
         "344, 333, 308 of 48 games each (random play 237)",
     ),
     (

@@ -8,7 +8,7 @@ source launch/dry_run.sh
 folder=outputs/quickstart
 
 [[ -n $dry_run ]] ||
-  echo "Installs the package, trains a tiny agent of Assault in its own dream and scores it beside random play: ten to fifteen" \
+  echo "Installs the package, trains a tiny agent of Assault in its own dream and scores it beside random play: about ten" \
     "minutes on two CPU cores, then a page with curves and films."
 run bash launch/environment.sh
 run .venv/bin/python -m edeline_jax.train --config=configs/atari.py:assault,quickstart --workdir="$folder" "$@"
