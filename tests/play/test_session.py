@@ -372,3 +372,19 @@ def test_what_is_played_becomes_a_dataset_and_a_film(session: Session, tmp_path:
     with Image.open(io.BytesIO(film)) as gif:
         assert header["name"] == "play.gif" and gif.n_frames >= 2
         assert gif.convert("RGB").getpixel((0, 0)) == tuple(int(x) for x in pictures[0][0, 0])
+
+
+def test_an_mp4_of_what_was_played_plays(session: Session, tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed: no MP4")
+    told(session, "record", on=True)
+    pictures = [ticked(session)[1]["dream"] for _ in range(4)][1:]  # the first shows the start
+    (job,) = session.receive(Message("download", {"file": "mp4"}))
+    header, _, film = decode(job())
+    assert header["name"] == "play.mp4"
+    (tmp_path / "play.mp4").write_bytes(film)
+    reader = ffmpeg.read_frames(str(tmp_path / "play.mp4"))
+    width, height = next(reader)["size"]
+    shown = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+    assert len(shown) == len(pictures)
+    for frame, picture in zip(shown, pictures, strict=True):
+        assert np.abs(frame.mean((0, 1)) - picture.mean((0, 1))).max() < 8  # it is compressed
