@@ -7,6 +7,7 @@ import numpy as np
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import Step
 
+USUAL = 0.9  # share of all changes above which one counts no more: a flash of the whole screen is not much happening
 APART = 50  # steps between two places of an episode that are chosen for what is left of it
 
 
@@ -21,7 +22,10 @@ def liveliest(replay: Replay, context: int, most_frames: int, count: int) -> Ste
     Returns:
       The places, the liveliest first; t is the position of the first frame.
     """
-    change = np.pad(np.asarray(_change(replay.frames), np.float64), ((0, 0), (1, 0))).cumsum(1)
+    change = np.asarray(_change(replay.frames), np.float64)
+    if change.any():
+        change = np.minimum(change, np.quantile(change[change > 0], USUAL))
+    change = np.pad(change, ((0, 0), (1, 0))).cumsum(1)
     rows = [np.zeros((0, 6))]
     for stream, first, steps, goes_on in episodes(replay):
         length = min(most_frames, steps)

@@ -13,12 +13,14 @@ Place = tuple[int, int, int]  # stream, first step of its window, length of the 
 
 def one_by_one(replay: Replay, most: int, count: int) -> list[Place]:
     """The windows that change most, each without a frame of those before it."""
+    steps_apart = np.abs(np.diff(replay.frames.astype(float), axis=1)).sum(-1)
+    most_counted = np.quantile(steps_apart[steps_apart > 0], 0.9)
     changes: dict[Place, float] = {}
     for stream, first, steps, _ in replay.episodes[0, : replay.num_episodes[0]]:
         length = min(most, steps)
         for begin in range(first, first + steps - length + 1) if length > L else ():
             frames = replay.frames[stream, begin : begin + length].astype(float)
-            changes[stream, begin, length] = np.abs(frames[1:] - frames[:-1]).sum()
+            changes[stream, begin, length] = np.minimum(np.abs(frames[1:] - frames[:-1]).sum(-1), most_counted).sum()
     chosen: list[Place] = []
     for place in sorted(changes, key=changes.get, reverse=True):
         stream, begin, length = place
@@ -39,6 +41,14 @@ def test_the_liveliest_places_share_no_frame(lengths: list[list[int]]) -> None:
     assert len(expected) == 4 if lengths[0][0] == 6 else len(expected) == 6
     episodes = replay.episodes[0, : replay.num_episodes[0], :3].tolist()
     assert all([s, f, n] in episodes for s, f, n in zip(found.stream, found.first, found.length, strict=True))
+
+
+def test_a_flash_is_not_livelier_than_steady_movement() -> None:
+    replay = restless([[30], [30]])
+    frames = np.zeros_like(replay.frames)
+    frames[0, 10] = 255  # for one frame
+    frames[1, np.arange(30), np.arange(30)] = 255  # a pixel that goes on and on
+    assert liveliest(replay._replace(frames=frames), L, 12, 1).stream.tolist() == [1]
 
 
 def test_the_longest_come_first_and_then_places_further_on(monkeypatch: pytest.MonkeyPatch) -> None:
