@@ -29,6 +29,7 @@ from tests.tiny_config import get_config
 KIND = {"agent.kind": "diamond"}
 
 
+@pytest.mark.ci
 def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_recordings_on_the_host_are_shown(dataset: Path, tmp_path: Path) -> None
     assert (tmp_path / "report" / "imagination-median.gif").exists()
 
 
+@pytest.mark.ci
 def test_a_run_that_collects_resumes_on_the_host(finished: Path) -> None:
     output = train_here(finished, HOST | {"training.num_final_epochs": 2})
     assert "changed config.replay.placement: device -> host" in output and "resumed after epoch 4" in output

@@ -34,6 +34,7 @@ WORLDS = {
 
 
 LONG = {
+    "minigrid": pytest.mark.ci,
     "recall": pytest.mark.ci,
     "values of rewards": pytest.mark.ci,
     "craftax": pytest.mark.slow,
