@@ -93,3 +93,14 @@ def test_a_run_of_one_environment_on_two_devices_with_its_profile(tmp_path: Path
         assert seconds == sorted(seconds, reverse=True) and seconds[0] > 0
     printed = module("benchmarks.kernels", tmp_path / "profile" / "world_model", 2).stdout.splitlines()
     assert len(printed) == 5 and printed[3].startswith(f"| {kernels(tmp_path / 'profile' / 'world_model')[0].name} | ")
+
+
+@pytest.mark.ci
+def test_recall(tmp_path: Path) -> None:
+    """A world model that has hardly learnt answers alike whatever the cue was, so it is right in half of the games."""
+    file = tmp_path / "figures.json"
+    printed = run("recall", "--config=configs/recall.py:recall_64,tiny", "--updates=1", f"--json={file}")
+    figures = json.loads(file.read_text())
+    assert [row[3:5] for row in figures] == [[k, delay] for delay in (8, 32, 64) for k in (3, delay)]
+    assert all(0.4 < share < 0.6 for row in figures for share in row[5:])
+    assert printed.count("\n| 0 | 1 | ") == len(figures)
