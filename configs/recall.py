@@ -31,7 +31,7 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
     agent.recurrent_emb.mamba.update(d_model=32, n_layers=1)
     agent.actor_critic.update(channels=(8, 16), down=(True, True), lstm_dim=64)
     config.world_model.training.update(steps_first_epoch=3_000, steps_per_epoch=60)
-    config.world_model.optimizer.update(lr=3e-3, max_grad_norm=10.0)
+    config.world_model.optimizer.update(lr=1e-3, max_grad_norm=10.0)
     config.world_model.loss.num_autoregressive_steps = 0
     config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=60)
     config.actor_critic.optimizer.lr = 5e-4
