@@ -47,6 +47,17 @@ def read_dream(folder: RunFolder, model_free: bool, album: Album) -> Dream:
         return dream._replace(notes=[f"dream.json cannot be read: {one_line(error)}", *dream.notes])
 
 
+def pixel_errors(folder: RunFolder) -> tuple[np.ndarray, np.ndarray] | None:
+    """The imagined steps and the pixel error at each, [N]; None where `report/dream.json` does not say them."""
+    try:
+        horizon = json.loads((folder.report / "dream.json").read_text())["horizon"]
+        steps = _numbers(horizon["steps"])
+        errors = _numbers(horizon["pixel_error"], len(steps))
+    except UNUSABLE:
+        return None
+    return (steps, errors) if np.isfinite(errors).any() else None
+
+
 def _dream(tree: dict[str, Any], folder: RunFolder, album: Album) -> Dream:
     starts = [
         Start(

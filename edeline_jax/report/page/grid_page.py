@@ -6,6 +6,7 @@ from etils.epath import Path
 
 from edeline_jax.envs import GAMES
 from edeline_jax.report.grid import Grid, counted
+from edeline_jax.report.page.duels import Duel, duels
 from edeline_jax.report.page.grid_charts import aggregates_chart, games_chart, profile_chart
 from edeline_jax.report.page.rendering import write_page
 from edeline_jax.report.page.run_page import BESIDE, game_title
@@ -22,7 +23,8 @@ class GridPage(NamedTuple):
     runs: list[RunRecord]
     charts: dict[str, Chart]  # "aggregates", "profile" and "games"; empty without a finished run of an Atari game
     systems: list[str]  # that played the games, in the order of their columns
-    titles: dict[str, str]  # of games
+    titles: dict[str, str]  # of the runs' titles
+    duels: list[Duel]
     notes: list[str]
 
 
@@ -41,7 +43,8 @@ def write_grid_page(grid: Grid, runs: list[RunRecord], path: Path) -> None:
         runs=runs,
         charts=charts,
         systems=[*BESIDE, *(system for system in reversed(columns) if system not in BESIDE)],
-        titles={game: game_title(game) for game in grid.games},
+        titles={title: game_title(title) for title in grid.games},
+        duels=duels(runs),
         notes=[] if grid.overall is None else notes(grid.overall),
     )
     write_page(path, "grid.html", page=page, num_games=len(GAMES))
