@@ -1,6 +1,6 @@
 """What a world model remembers: trains one on Recall, then asks it for a choice made k steps after the cue.
 
-    python -m benchmarks.recall [--config=configs/recall.py:recall_64] [--updates=2400] [--seeds=1] [--json=FILE]
+    python -m benchmarks.recall [--config=configs/recall.py:recall_64] [--updates=3900] [--seeds=1] [--film=FILE.png]
 
 The world model learns with its whole loss, denoiser included, by the run's own update program, from games of random
 actions. Then the reward and the frame after a choice are imagined, from starts that burn in on 3 frames, as published,
@@ -9,6 +9,7 @@ and on all frames since the cue. Recall is the share of games whose reward, or w
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
+from benchmarks import recall_film
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.envs.in_jit import InJit
@@ -32,9 +34,11 @@ from edeline_jax.runtime.files import to_path, write_json
 from edeline_jax.world_model.imagination import advance, draw_step, reset
 
 CONFIG = config_flags.DEFINE_config_file("config", "configs/recall.py:recall_64", "What to train.")
-UPDATES = flags.DEFINE_integer("updates", 2400, "Updates of the world model.", lower_bound=1)
-SEEDS = flags.DEFINE_integer("seeds", 1, "Runs, of seeds 0, 1, ...", lower_bound=1)
+UPDATES = flags.DEFINE_integer("updates", 3900, "Updates of the world model.", lower_bound=1)
+SEEDS = flags.DEFINE_integer("seeds", 1, "Runs, each with the next seed.", lower_bound=1)
+FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first of them, if not 0.", lower_bound=0)
 JSON = flags.DEFINE_string("json", "", "File for the figures.")
+FILM = flags.DEFINE_string("film", "", "File for a picture of what the last of them dreams; see `recall_film`.")
 
 STREAMS, STEPS = 16, 2_500  # of games to learn from
 GAMES = 256  # asked about, of each delay
@@ -48,16 +52,32 @@ def main(argv: Sequence[str]) -> None:
     config, every = pour(CONFIG.value), []
     print("| seed | updates | reward loss | frames of burn-in | delay | recall in rewards | recall in frames |")
     print("|---|---|---|---|---|---|---|")
-    for seed in range(SEEDS.value):
-        for row in learn(config, seed, UPDATES.value):
-            every.append(row)
-            print("| " + " | ".join(f"{x:.3g}" if isinstance(x, float) else str(x) for x in row) + " |", flush=True)
+    for seed in range(FIRST_SEED.value, FIRST_SEED.value + SEEDS.value):
+        for look in learn(config, seed, UPDATES.value):
+            for delay in DELAYS:
+                for burn_in in (look.setup.context - 1, delay):
+                    shares = recall(look.params, look.setup, delay, burn_in)
+                    every.append((seed, look.updates, look.loss_rew, burn_in, delay, *shares))
+                    row = (f"{x:.3g}" if isinstance(x, float) else str(x) for x in every[-1])
+                    print(f"| {' | '.join(row)} |", flush=True)
             if JSON.value:
                 write_json(to_path(JSON.value), every)
+    if FILM.value:
+        games = played(Recall(config.env.size, recall_film.DELAY, recall_film.DELAY), 32, recall_film.DELAY + 2, 1_000)
+        recall_film.draw(*recall_film.dream(look.params, look.setup, games), FILM.value)
 
 
-def learn(config: Config, seed: int, updates: int) -> Iterator[tuple]:
-    """Trains a world model; yields (seed, updates, reward loss, burn-in, delay, both recalls) every `EVERY` updates."""
+class Look(NamedTuple):
+    """A world model on its way."""
+
+    updates: int
+    loss_rew: float
+    params: Params
+    setup: Setup
+
+
+def learn(config: Config, seed: int, updates: int) -> Iterator[Look]:
+    """Trains a world model on games of random actions; yields it every `EVERY` updates."""
     world = Recall(config.env.size, LONGEST[config.env.id])
     agent = build_agent(config, world.num_actions)
     setup, replay = make_setup(agent, config), replay_of(played(world, STREAMS, STEPS, seed))
@@ -65,10 +85,7 @@ def learn(config: Config, seed: int, updates: int) -> Iterator[tuple]:
     train = jax.jit(train_world_model, static_argnums=3, donate_argnums=0)
     for done in range(0, updates, EVERY):
         state, metrics = train(state, replay, np.int32(min(EVERY, updates - done)), setup)
-        count, loss = int(state.world_model.updates), float(metrics["loss_rew"])
-        for delay in DELAYS:
-            for burn_in in (setup.context - 1, delay):
-                yield seed, count, loss, burn_in, delay, *recall(state.world_model.params, setup, delay, burn_in)
+        yield Look(int(state.world_model.updates), float(metrics["loss_rew"]), state.world_model.params, setup)
 
 
 def recall(params: Params, setup: Setup, delay: int, burn_in: int) -> tuple[float, float]:
