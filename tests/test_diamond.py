@@ -112,7 +112,7 @@ def test_what_the_door_refuses_of_diamond_alone(key: str, value: object, message
 @pytest.mark.ci
 def test_a_run_on_two_devices_with_its_pictures_and_an_exam(tmp_path: Path) -> None:
     output = train_here(tmp_path / "run", KIND, devices=2, pictures=True)
-    assert "\nfinal test: " in output
+    assert "\nfinal test, " in output
     assert (tmp_path / "run" / "report" / "imagination-median.gif").exists()
     end = summary(tmp_path / "run")
     assert end["world_model_updates"] == end["actor_critic_updates"] == 9 and "return_mean" in end
