@@ -27,7 +27,7 @@ def say(page: "client.ClientConnection", kind: str, **values: object) -> None:
 
 
 def resident() -> float:
-    """What this process needs, MB: without what malloc keeps of what was freed, which grows with other threads' luck."""
+    """What this process needs, MB, without what malloc keeps of what was freed."""
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
