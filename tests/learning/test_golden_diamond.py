@@ -205,6 +205,7 @@ def assert_state(env: ImaginationState, k: int) -> None:
     assert_close(env.memory.lstm.cx, arrays[f"it{k}_rew_end_cx"], 1e-3)
 
 
+@pytest.mark.ci
 def test_every_imagined_step_from_the_recorded_frame() -> None:
     """Frames, logits, what memory is burnt in on at every start, and what is carried over."""
     reset = jax.jit(lambda start: imagination.reset(WEIGHTS, MODEL, start))
@@ -233,6 +234,7 @@ def test_every_imagined_step_from_the_recorded_frame() -> None:
         assert_state(env, k)
 
 
+@pytest.mark.ci
 def test_two_actor_critic_updates() -> None:
     """Whole rollouts with the program's own restarts, from the recorded frames; losses and gradients on these."""
     step = imagination.step
