@@ -377,7 +377,11 @@ def test_what_is_played_becomes_a_dataset_and_a_film(session: Session, tmp_path:
 def test_an_mp4_of_what_was_played_plays(session: Session, tmp_path: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the extra `video` is not installed: no MP4")
     told(session, "record", on=True)
-    pictures = [ticked(session)[1]["dream"] for _ in range(4)]
+    pictures = []
+    for action in (0, 2, 1, 0):
+        told(session, "act", action=action)
+        pictures.append(ticked(session)[1]["dream"])
+    assert len({int(picture.mean()) for picture in pictures}) > 1
     (job,) = session.receive(Message("download", {"file": "mp4"}))
     header, _, film = decode(job())
     assert header["name"] == "play.mp4"
