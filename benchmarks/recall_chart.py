@@ -19,14 +19,16 @@ def main(out: str, *named: str) -> None:
     figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=120)
     panels = figure.subplots(1, len(lines), sharey=True)
     for axes, delay in zip(panels, sorted(lines), strict=True):
-        for (label, number, is_short, seed), points in lines[delay].items():
-            words = f"{label}, burn-in {'3' if is_short else 'since the cue'}" if seed == 0 else None
+        for (label, number, is_short, _), points in lines[delay].items():
+            words = f"{label}, burn-in {SHORT if is_short else 'since the cue'}"
             axes.plot(*zip(*points, strict=True), f"C{number}{'--' if is_short else '-'}", label=words, alpha=0.8)
         axes.axhline(0.5, color="grey", linewidth=0.8)
         axes.set(title=f"{delay} steps after the cue", xlabel="world-model updates", ylim=(0.4, 1.03))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("share of rewards foretold")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    handles, words = panels[0].get_legend_handles_labels()
+    once = dict(zip(words, handles, strict=True))  # not for every seed
+    figure.legend(once.values(), once, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(out)
 
 

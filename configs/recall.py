@@ -6,7 +6,7 @@
 
 The number is the longest delay between cue and choice, steps. Chance returns 0 and succeeds in half of the games, a
 perfect memory returns 1. Imagination burns in on as many frames as the delay is long; with the paper's 3 the cue is
-forgotten wherever it begins later. The world model has learnt to recall after 1,500 to 3,000 updates, on two seeds of
+forgotten wherever it begins later. The world model had learnt to recall after 1,500 and 2,700 updates on two seeds of
 three; at three times the learning rate the denoiser's gradients drown what the rewards say (`benchmarks.recall`).
 """
 

@@ -1,6 +1,9 @@
 """Runs of EDELINE and of DIAMOND in the same game, drawn over each other."""
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+import numpy as np
 
 from edeline_jax.report.curves import series
 from edeline_jax.report.page.dream import pixel_errors
@@ -9,6 +12,7 @@ from edeline_jax.report.page.svg import ACCENT, INK, Chart
 from edeline_jax.report.runs import RunRecord, read_rows
 from edeline_jax.workdir.folder import RunFolder
 
+Points = Callable[[RunFolder], tuple[np.ndarray, np.ndarray] | None]  # x and y of a run's curve, [N]; None: no curve
 LOOKS = {"edeline": ("o-", ACCENT), "diamond": ("o--", INK)}
 
 
@@ -25,23 +29,23 @@ def duels(runs: list[RunRecord]) -> list[Duel]:
     for run in runs:
         by_game.setdefault(run.game, []).append(run)
     both = ((game, own) for game, own in by_game.items() if {run.kind for run in own} == set(LOOKS))
-    found = (Duel(game, [chart for chart in (_returns(own), _pixel_errors(own)) if chart]) for game, own in both)
+    found = (Duel(game, [chart for chart in _charts(own) if chart is not None]) for game, own in both)
     return [duel for duel in found if duel.charts]
 
 
-def _returns(runs: list[RunRecord]) -> Chart | None:
-    lines = []
-    for run in runs:
-        tests = series(read_rows(RunFolder(run.folder).metrics), "env_steps", "test/return_mean")
-        if tests.size:
-            lines.append(Line(*tests, *LOOKS[run.kind]))
-    return lines_panel("Return of test games", lines, "environment steps", "game score") if lines else None
+def _charts(runs: list[RunRecord]) -> tuple[Chart | None, ...]:
+    return (
+        _overlaid(runs, _returns, "Return of test games", "environment steps", "game score"),
+        _overlaid(runs, pixel_errors, "Pixel error along the dream", "imagined step", "grey levels of 255"),
+    )
 
 
-def _pixel_errors(runs: list[RunRecord]) -> Chart | None:
-    lines = []
-    for run in runs:
-        if (errors := pixel_errors(RunFolder(run.folder))) is not None:
-            lines.append(Line(*errors, *LOOKS[run.kind]))
-    title, unit = "Pixel error along the dream", "grey levels of 255"
-    return lines_panel(title, lines, "imagined step", unit) if lines else None
+def _overlaid(runs: list[RunRecord], points: Points, title: str, x_label: str, y_label: str) -> Chart | None:
+    found = ((run.kind, points(RunFolder(run.folder))) for run in runs)
+    lines = [Line(*curve, *LOOKS[kind]) for kind, curve in found if curve is not None]
+    return lines_panel(title, lines, x_label, y_label) if lines else None
+
+
+def _returns(folder: RunFolder) -> tuple[np.ndarray, np.ndarray] | None:
+    steps, returns = series(read_rows(folder.metrics), "env_steps", "test/return_mean")
+    return (steps, returns) if steps.size else None
