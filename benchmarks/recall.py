@@ -118,7 +118,7 @@ def played(world: Recall, num_envs: int, num_steps: int, seed: int) -> Chunk:
     for _ in range(num_steps):
         actions = rng.integers(world.num_actions, size=num_envs).astype(np.int32)
         step = env.step(actions)
-        steps.append((frames, actions, step.reward, step.end, step.truncation, begins, step.game_over))
+        steps.append((frames, actions, step.reward, step.end, step.truncation, begins, begins))
         frames, begins = step.obs, step.game_over
     return Chunk(*(np.stack(x, 1) for x in zip(*steps, strict=True)))
 

@@ -73,8 +73,8 @@ def filled(replay: Replay, num_steps: int) -> Replay:
     on_device = jax.jit(append, donate_argnums=0)
     for first in range(0, num_steps, CHUNK):
         noise += np.uint8(1)
-        chunk = Chunk(noise, numbers, numbers.astype(np.float32), no, no, starts, no)
-        table.record(starts, no)
+        chunk = Chunk(noise, numbers, numbers.astype(np.float32), no, no, starts, starts)
+        table.record(starts, starts)
         if is_on_host(replay):
             write(replay, chunk, first)
         else:

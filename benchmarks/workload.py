@@ -65,12 +65,12 @@ def random_play(env: VectorEnv, num_steps: int) -> Chunk:
     rng = np.random.default_rng(0)
     steps = []
     frames = env.reset()
-    fresh = np.ones(env.num_envs, bool)
+    starts = game_starts = np.ones(env.num_envs, bool)
     for _ in range(num_steps):
         actions = rng.integers(0, env.num_actions, env.num_envs)
         result = env.step(actions)
-        own = result.reward, result.end, result.truncation, fresh, result.game_over
+        own = result.reward, result.end, result.truncation, starts, game_starts
         steps.append((frames, actions.astype(np.int32), *own))
         frames = result.obs
-        fresh = result.end | result.truncation
+        starts, game_starts = result.end | result.truncation, result.game_over
     return Chunk(*(np.stack(column, 1) for column in zip(*steps, strict=True)))

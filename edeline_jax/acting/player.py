@@ -18,6 +18,7 @@ class Play(NamedTuple):
 
     frames: np.ndarray  # uint8 [N, H, W, 3]
     starts: np.ndarray  # bool [N]: the first step of an episode
+    game_starts: np.ndarray  # bool [N]: that of a game
     actions: np.ndarray  # int32 [N]
     transition: Transition
     games: list[tuple[int, Game]]  # (environment, game)
@@ -40,16 +41,18 @@ class Player:
         self._frames = self.env.reset()
         self._chooser.begin(n)
         self._scoreboard = Scoreboard(n)
+        self._new_games = np.ones(n, bool)
 
     def step(self, params: Params) -> Play:
         """Plays one step in all environments with the given actor-critic parameters."""
-        frames, starts = self._frames, self._chooser.fresh
+        frames, starts, game_starts = self._frames, self._chooser.fresh, self._new_games
         actions = np.asarray(self._chooser.choose(params, frames).actions)
         transition = self.env.step(actions)
         self._frames = transition.obs
         self._chooser.fresh = transition.end | transition.truncation
+        self._new_games = transition.game_over
         games = self._scoreboard.count(transition.reward, transition.game_over, transition.measures)
-        return Play(frames, starts, actions, transition, games)
+        return Play(frames, starts, game_starts, actions, transition, games)
 
 
 def stack(plays: list[Play]) -> Chunk:
@@ -61,5 +64,5 @@ def stack(plays: list[Play]) -> Chunk:
         ends=np.stack([p.transition.end for p in plays], 1),
         truncations=np.stack([p.transition.truncation for p in plays], 1),
         starts=np.stack([p.starts for p in plays], 1),
-        game_overs=np.stack([p.transition.game_over for p in plays], 1),
+        game_starts=np.stack([p.game_starts for p in plays], 1),
     )

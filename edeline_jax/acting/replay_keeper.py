@@ -74,7 +74,7 @@ class ReplayKeeper:
     def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
         self._reward_signs += np.bincount(signs(chunk.rewards).ravel() + 1, minlength=SIGNS)
         own = Chunk(*(x[self._own] for x in chunk))
-        self._table.record(own.starts, own.game_overs, first)
+        self._table.record(own.starts, own.game_starts, first)
         if is_on_host(replay):
             write(replay, own, first)
             return replay

@@ -56,10 +56,10 @@ class Journal:
         steps = (self._num_streams, num_steps)
         arrays = {**layout(steps, self._frame_shape), "starts": (steps, "bool")}
         try:
-            return Chunk(**read_arrays(path, {**arrays, "game_overs": (steps, "bool")}))
+            return Chunk(**read_arrays(path, {**arrays, "game_starts": (steps, "bool")}))
         except MisfitError:  # perhaps of an earlier version, which did not write them
             chunk = read_arrays(path, arrays)
-            return Chunk(**chunk, game_overs=chunk["ends"] | chunk["truncations"])
+            return Chunk(**chunk, game_starts=chunk["starts"])
 
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:

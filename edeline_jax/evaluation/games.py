@@ -43,6 +43,5 @@ def play_games(
 
 def _keep(plays: list[Play], num_steps: int) -> Replay:
     """Makes a replay whose episodes are whole games; in training, a lost life also ends an episode."""
-    over = np.stack([play.transition.game_over for play in plays], 1)
-    starts = np.concatenate([np.ones((len(over), 1), bool), over[:, :-1]], 1)
-    return replay_of(stack(plays)._replace(starts=starts), num_steps)
+    chunk = stack(plays)
+    return replay_of(chunk._replace(starts=chunk.game_starts), num_steps)

@@ -87,7 +87,7 @@ def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) 
     num_streams, length = chunk.actions.shape
     num_steps = num_steps or length
     table = EpisodeTable(num_streams, num_steps, num_devices)
-    table.record(chunk.starts, chunk.game_overs)
+    table.record(chunk.starts, chunk.game_starts)
     empty = init_replay(num_streams, num_steps, chunk.frames[0, 0].size, num_devices)
     episodes, num_episodes = (jnp.asarray(x) for x in table.arrays())
     return append(empty, filled_up(chunk, num_steps), 0)._replace(episodes=episodes, num_episodes=num_episodes)

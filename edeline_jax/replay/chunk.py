@@ -14,7 +14,7 @@ class Chunk(NamedTuple):
     ends: np.ndarray  # bool [S, n]
     truncations: np.ndarray  # bool [S, n]: cut off by a time limit
     starts: np.ndarray  # bool [S, n]: the first step of an episode
-    game_overs: np.ndarray  # bool [S, n]: the game ended or was cut off, not just a life
+    game_starts: np.ndarray  # bool [S, n]: the first step of a game, not just of its next life
 
 
 def filled_up(chunk: Chunk, length: int) -> Chunk:

@@ -18,31 +18,29 @@ class EpisodeTable:
         self._episodes = np.zeros((num_devices, self._per_device * num_steps, COLUMNS), np.int32)
         self._num_episodes = np.zeros(num_devices, np.int32)
         self._newest = np.zeros(num_streams, int)  # each stream's latest episode, as a row of its device's table
-        self._game_over = np.ones(num_streams, bool)  # whether each stream's latest step ended its game
 
-    def record(self, starts: np.ndarray, game_overs: np.ndarray, first: int | None = None) -> None:
+    def record(self, starts: np.ndarray, game_starts: np.ndarray, first: int | None = None) -> None:
         """Records n steps of every stream.
 
         Args:
           starts: bool [S, n], the first steps of episodes.
-          game_overs: bool [S, n], the last steps of games.
+          game_starts: bool [S, n], the first steps of games; the other episodes begin after a lost life.
           first: the position of the steps, by default right after the last ones. If that leaves a gap, its positions
-            belong to no episode and a new episode begins after it in every stream.
+            belong to no episode, and behind it every stream begins as with a new game.
         """
         if first is not None and first != self.step:
             self.step = first
-            starts = np.concatenate([np.ones_like(starts[:, :1]), starts[:, 1:]], 1)
-            self._game_over = np.ones_like(self._game_over)  # what became of it is not known
-        for column, game_over in zip(starts.T, game_overs.T, strict=True):
+            begin = np.arange(starts.shape[1]) == 0
+            starts, game_starts = starts | begin, game_starts | begin
+        for column, new_games in zip(starts.T, game_starts.T, strict=True):
             for stream, start in enumerate(column):
                 device, local = divmod(stream, self._per_device)
                 if start:
-                    self._episodes[device, self._newest[stream], 3] = not self._game_over[stream]
+                    self._episodes[device, self._newest[stream], 3] = not new_games[stream]
                     self._newest[stream] = self._num_episodes[device]
                     self._episodes[device, self._newest[stream]] = local, self.step, 0, 0
                     self._num_episodes[device] += 1
                 self._episodes[device, self._newest[stream], 2] += 1
-            self._game_over = game_over
             self.step += 1
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,9 @@ from edeline_jax.config import pour
 from edeline_jax.dataset.journal import Journal, episodes
 from edeline_jax.evaluation.games import play_games
 from edeline_jax.replay.buffer import Replay, init_replay
+from edeline_jax.replay.frame import to_float
+from edeline_jax.replay.sampling import Step, places, read
+from edeline_jax.replay.segment import segments_with_finals
 from edeline_jax.runtime.devices import make_mesh
 from tests.acting.clock import Clock, pixels
 from tests.acting.policies import greedy, random_policy, undecided, with_habit
@@ -69,11 +72,23 @@ def test_the_replay_holds_what_happened(tmp_path: Path, params: dict) -> None:
         np.testing.assert_array_equal(rows[:, 0], 0)
         np.testing.assert_array_equal(rows[:, 1], firsts)
         np.testing.assert_array_equal(rows[:, 2], np.diff([*firsts, 12]))
-        goes_on = (t % length != length - 1) & (np.arange(12) < 11)
+        goes_on = (t % length != length - 1) & (np.append(t[1:], 0) == t + 1)
         np.testing.assert_array_equal(rows[:, 3], goes_on[rows[:, 1] + rows[:, 2] - 1])
     expected = [length for length in LENGTHS for n in steps for _ in range(n // length)]
     assert sorted(game.length for game in games) == sorted(expected)
     assert all(game.score == game.length * (game.length + 1) / 2 for game in games)
+
+
+def test_a_resume_begins_new_games_also_behind_a_lost_life(tmp_path: Path, params: dict) -> None:
+    """Environment 2 has lost one when the run stops; what that led to was not kept, so the last frame stands for it."""
+    replay, _, _ = collected(tmp_path, params)
+    stream = jax.tree.map(lambda x: x[2:3], replay)
+    rows = np.asarray(stream.episodes[0])
+    for first, behind in ((0, 2), (3, 4)):  # a life lost in a game that goes on, and the one before the resume
+        row = rows[(rows[:, 1] == first) & (rows[:, 2] == 2)].T
+        steps = read(stream, places(Step(*row, t=np.zeros(1, int)), jax.numpy.zeros(1, int), 3))
+        finals = np.asarray(segments_with_finals(steps, (20, 20, 3)).frames)[0, 2]
+        np.testing.assert_allclose(finals, to_float(stream.frames[0, behind].reshape(20, 20, 3)), atol=1e-6)
 
 
 def test_the_journal_restores_the_replay_bit_for_bit(tmp_path: Path, params: dict) -> None:
@@ -82,6 +97,20 @@ def test_the_journal_restores_the_replay_bit_for_bit(tmp_path: Path, params: dic
     restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 12)
     jax.tree.map(np.testing.assert_array_equal, restored, replay)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000-000000005.npz", "000000005-000000012.npz"]
+
+
+def test_in_journals_that_do_not_say_so_every_episode_begins_a_game(tmp_path: Path, params: dict) -> None:
+    """Those of earlier versions."""
+    replay, _, _ = collected(tmp_path, params)
+    for path in tmp_path.iterdir():
+        with np.load(path) as arrays:
+            older = {name: x for name, x in arrays.items() if name != "game_starts"}
+        np.savez(path, **older)
+    restored = keeper(tmp_path).restore(empty_replay(CONFIG, make_mesh(), NUM_STEPS), 12)
+    expected = np.asarray(replay.episodes).copy()
+    assert expected[..., 3].any()
+    expected[..., 3] = 0
+    jax.tree.map(np.testing.assert_array_equal, restored, replay._replace(episodes=expected))
 
 
 def test_a_damaged_chunk_costs_its_own_steps_and_no_more(tmp_path: Path, params: dict) -> None:
@@ -110,6 +139,7 @@ def test_a_lost_last_chunk_is_not_collected_again(tmp_path: Path, params: dict) 
     for i in range(8):
         rows = np.asarray(replay.episodes)[i, : replay.num_episodes[i]]
         assert 12 in rows[:, 1] and rows[:, 2].sum() == 5 + 6
+        assert not rows[rows[:, 1] + rows[:, 2] == 5, 3].any()  # no game goes on over the gap
 
 
 def assert_journal_has_the_episodes_of(replay: Replay, folder: Path, stop: int) -> None:
@@ -244,6 +274,7 @@ def test_the_chunk_of_a_collection_is_what_was_played() -> None:
     np.testing.assert_array_equal(chunk.ends.T, (last & ~limited) | (MOMENT == 1))
     np.testing.assert_array_equal(chunk.truncations.T, last & limited)
     np.testing.assert_array_equal(chunk.starts.T, (MOMENT == 0) | (MOMENT == 2))
+    np.testing.assert_array_equal(chunk.game_starts.T, MOMENT == 0)
 
 
 @pytest.mark.parametrize("num_envs", [1, 8])

@@ -23,7 +23,7 @@ def played() -> Chunk:
     ends = np.concatenate([starts[:, 1:], np.zeros((STREAMS, 1), bool)], 1)
     frames = rng.integers(0, 256, (STREAMS, STEPS, 20, 20, 3)).astype(np.uint8)
     actions = rng.integers(0, 3, (STREAMS, STEPS)).astype(np.int32)
-    return Chunk(frames, actions, rng.normal(size=(STREAMS, STEPS)).astype(np.float32), ends, ends, starts, ends)
+    return Chunk(frames, actions, rng.normal(size=(STREAMS, STEPS)).astype(np.float32), ends, ends, starts, starts)
 
 
 def kept(folder: Path, devices: int) -> tuple[Replay, Replay]:

@@ -151,7 +151,7 @@ def numbered_replay(streams: int = 2 * D) -> Replay:
     starts = np.arange(steps) == np.zeros((streams, 1), int)
     rewards = np.broadcast_to(np.arange(streams, dtype=np.float32)[:, None], (streams, steps))
     frames = np.broadcast_to(numbers[..., None, None, None], (streams, steps, *FRAME))
-    chunk = Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts, over)
+    chunk = Chunk(frames, numbers.astype(np.int32), rewards, over, over, starts, starts)
     replay = replay_of(chunk, num_devices=num_shares(streams, mesh))
     return jax.device_put(replay, shardings(mesh, replay_spec(streams, mesh), replay))
 

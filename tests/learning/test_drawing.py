@@ -58,7 +58,7 @@ def chunks() -> list[Chunk]:
         ends,
         over & ~ends,
         starts,
-        over,
+        starts,
     )
     return [Chunk(*(x[:, :7] for x in whole)), Chunk(*(x[:, 7:] for x in whole))]
 

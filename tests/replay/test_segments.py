@@ -31,8 +31,8 @@ def filled(lengths: list[int]) -> Replay:
     number, starts, no = np.arange(steps), np.zeros((1, steps), bool), np.zeros((1, steps), bool)
     starts[0, np.cumsum([0, *lengths[:-1]])] = True
     frames = np.broadcast_to((number % 251).astype(np.uint8)[None, :, None, None, None], (1, steps, 2, 2, 3))
-    chunk = Chunk(frames, number[None].astype(np.int32), number[None].astype(np.float32), no, no, starts, no)
-    return replay_of(chunk)
+    played = number[None].astype(np.int32), number[None].astype(np.float32), no, no, starts, number[None] == 0
+    return replay_of(Chunk(frames, *played))
 
 
 def test_golden_segments() -> None:
@@ -44,7 +44,7 @@ def test_golden_segments() -> None:
         arrays["ep_end"][None].astype(bool),
         np.zeros((1, 9), bool),
         np.arange(9)[None] == 0,
-        arrays["ep_end"][None].astype(bool),
+        np.arange(9)[None] == 0,
     )
     replay = replay_of(chunk)
     for i, (start, stop) in enumerate(arrays["segment_ids"]):
@@ -140,8 +140,8 @@ def test_interleaved_streams_keep_their_episodes_apart() -> None:
     rng, table = np.random.default_rng(0), EpisodeTable(4, 50, num_devices=2)
     dones = rng.random((50, 4)) < 0.2
     starts = np.concatenate([np.ones((1, 4), bool), dones[:-1]])
-    for rows, overs in zip(np.split(starts, (7, 30)), np.split(dones, (7, 30)), strict=True):
-        table.record(rows.T, overs.T)
+    for rows in np.split(starts, (7, 30)):
+        table.record(rows.T, rows.T)
     episodes, counts = table.arrays()
     for stream in range(4):
         device, local = divmod(stream, 2)
@@ -153,7 +153,7 @@ def test_interleaved_streams_keep_their_episodes_apart() -> None:
 
 def test_what_is_passed_over_is_in_no_episode() -> None:
     table, no = EpisodeTable(1, 10), np.zeros((1, 2), bool)
-    table.record(np.array([[True, False]]), no)
+    table.record(np.array([[True, False]]), np.array([[True, False]]))
     table.record(no, no)
     table.record(no, no, first=7)
     episodes, counts = table.arrays()
@@ -165,8 +165,8 @@ def test_a_game_goes_on_after_a_lost_life_and_not_after_its_end() -> None:
     """Episodes of 2 steps: a life lost, the game over, a life lost at the end of a chunk, and what is still played."""
     table = EpisodeTable(1, 10)
     starts = np.array([[True, False]])
-    for over in (False, True, False, False):
-        table.record(starts, np.array([[False, over]]))
+    for new_game in (True, False, True, False):
+        table.record(starts, starts & new_game)
     episodes, counts = table.arrays()
     assert counts[0] == 4
     np.testing.assert_array_equal(episodes[0, :4, 3], [1, 0, 1, 0])
@@ -177,12 +177,12 @@ def test_what_an_end_led_to_stands_behind_it() -> None:
 
     Nothing stands behind an episode that was cut off, and every other array is as it was.
     """
-    over, ends = np.zeros((1, 12), bool), np.zeros((1, 12), bool)
-    ends[0, [2, 5]], over[0, [5, 8]] = True, True  # a life lost, the end, a time limit
-    starts = np.arange(12)[None] % 3 == 0
     number = np.arange(12)[None]
+    ends, cut = np.isin(number, (2, 5)), number == 8  # a life lost, the end, a time limit
+    starts, game_starts = number % 3 == 0, np.isin(number, (0, 6, 9))
     frames = np.broadcast_to(10 * number.astype(np.uint8)[..., None, None, None], (1, 12, 2, 2, 3))
-    replay = replay_of(Chunk(frames, number.astype(np.int32), number.astype(np.float32), ends, over, starts, over))
+    played = number.astype(np.int32), number.astype(np.float32), ends, cut, starts, game_starts
+    replay = replay_of(Chunk(frames, *played))
     for first, behind in ((0, 30), (3, 50), (6, None), (9, None)):
         row = next(row for row in np.asarray(replay.episodes[0]) if row[1] == first)
         steps = read(replay, places(Step(*row[:, None], jnp.array([0])), jnp.array([-1]), 6))
