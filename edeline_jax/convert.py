@@ -2,7 +2,7 @@
 
 Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`; FROM and TO are a run (its folder
 or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`). FROM may
-also be a run of the authors' program, or a `.pt` file in it; its `config/trainer.yaml` says what its networks are.
+also be a run of the authors' programs, or a `.pt` file in it; its `config/trainer.yaml` says what its networks are.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""Runs of the authors' PyTorch program (LJH-coding/EDELINE): where their agents are, and their config as one of ours.
+"""Runs of the authors' PyTorch programs: where their agents are, and their config as one of ours.
+
+The programs are EDELINE's (LJH-coding/EDELINE) and DIAMOND's (eloialonso/diamond), of which it is a fork.
 
 | in a run's folder | holds |
 |---|---|
@@ -10,7 +12,7 @@
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from etils.epath import Path
@@ -18,7 +20,7 @@ from etils.epath import Path
 from edeline_jax.config import Config, pour
 from edeline_jax.config.schema import MOST
 from edeline_jax.envs import our_name
-from edeline_jax.runtime.errors import UserError, one_line, shorten
+from edeline_jax.runtime.errors import ConfigError, UserError, one_line, shorten
 from edeline_jax.runtime.files import absolute
 
 CONFIG = "config/trainer.yaml"
@@ -26,7 +28,29 @@ STATE = "checkpoints/state.pt"
 AGENTS = "checkpoints/agent_versions"
 AGENT_FILE = re.compile(r"agent_epoch_(\d+)\.pt")
 
-# Our key or group of keys -> the reference's; keys in a group have the same names, unless they are listed too.
+LARGEST = 1e30  # of the numbers that a config may hold, but for this key's
+S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
+CONVERT = "convert it first with python -m edeline_jax.dataset import"
+HORIZON = "world_model.loss.horizon"  # theirs is L steps longer
+
+
+class Program(NamedTuple):
+    """How the config of one of the programs is read; its keys are those of `agent`, `denoiser` and so on.
+
+    kind: our `agent.kind`.
+    own: keys that its configs have; the first is in no other program's.
+    renamed: our key or group of keys -> its; keys in a group have the same names, unless they are listed too.
+    fixed: keys that must have one value, since nothing else is built here, and why.
+    equal: keys of `rew_end_model` that must have the value that they have in `denoiser`.
+    """
+
+    kind: str
+    own: tuple[str, ...]
+    renamed: Mapping[str, str]
+    fixed: Mapping[str, tuple[Any, str]]
+    equal: tuple[str, ...] = ()
+
+
 RENAMED = {
     "seed": "common.seed",
     "env": "env.train",
@@ -36,31 +60,59 @@ RENAMED = {
     "evaluation": "collection.test",
     "evaluation.every": "evaluation.every",
     "checkpointing.num_agents_to_keep": "checkpointing.num_to_keep",
-    "agent.denoiser": "agent.world_model.denoiser",
-    "agent.recurrent_emb": "agent.world_model.recurrent_embedding_module",
-    "agent.recurrent_emb.mamba": "agent.world_model.recurrent_embedding_module.mamba_config",
-    "world_model.optimizer.lr_warmup_steps": "world_model.training.lr_warmup_steps",
-    "world_model.optimizer.max_grad_norm": "world_model.training.max_grad_norm",
-    "world_model.loss.horizon": "world_model.training.seq_length",  # which is L steps longer
-    "world_model.loss.num_autoregressive_steps": "agent.world_model.denoiser.num_autoregressive_steps",
-    "world_model.loss.harmony": "agent.world_model.harmony",
     "world_model.loss.sigma_distribution": "denoiser.sigma_distribution",
     "actor_critic.optimizer.lr_warmup_steps": "actor_critic.training.lr_warmup_steps",
     "actor_critic.optimizer.max_grad_norm": "actor_critic.training.max_grad_norm",
     "actor_critic.loss": "actor_critic.actor_critic_loss",
 }
-LARGEST = 1e30  # of the numbers that a config may hold, but for this key's
-S_TMAX = "world_model_env.diffusion_sampler.s_tmax"
-# Ours of the reference's keys that may be null for "no limit"; null means our default elsewhere.
+EDELINE = Program(
+    "edeline",
+    own=("agent.world_model",),
+    renamed=RENAMED
+    | {
+        "agent.denoiser": "agent.world_model.denoiser",
+        "agent.recurrent_emb": "agent.world_model.recurrent_embedding_module",
+        "agent.recurrent_emb.mamba": "agent.world_model.recurrent_embedding_module.mamba_config",
+        "world_model.optimizer.lr_warmup_steps": "world_model.training.lr_warmup_steps",
+        "world_model.optimizer.max_grad_norm": "world_model.training.max_grad_norm",
+        HORIZON: "world_model.training.seq_length",
+        "world_model.loss.num_autoregressive_steps": "agent.world_model.denoiser.num_autoregressive_steps",
+        "world_model.loss.harmony": "agent.world_model.harmony",
+    },
+    fixed={
+        "agent.world_model.denoiser.inner_model.img_channels": (3, "frames have 3 channels here"),
+        "collection.path_to_static_dataset": (None, CONVERT),
+    },
+)
+DIAMOND = Program(
+    "diamond",
+    own=("agent.denoiser", "agent.rew_end_model"),
+    renamed=RENAMED
+    | {
+        "world_model.training": "denoiser.training",
+        "world_model.optimizer": "denoiser.optimizer",
+        "world_model.optimizer.lr_warmup_steps": "denoiser.training.lr_warmup_steps",
+        "world_model.optimizer.max_grad_norm": "denoiser.training.max_grad_norm",
+        "world_model.optimizer.max_grad_norm_rew_end": "rew_end_model.training.max_grad_norm",
+        HORIZON: "rew_end_model.training.seq_length",
+        "world_model.loss.num_autoregressive_steps": "denoiser.training.num_autoregressive_steps",
+    },
+    fixed={
+        "agent.denoiser.inner_model.img_channels": (3, "frames have 3 channels here"),
+        "static_dataset.path": (None, CONVERT),
+        "collection.path_to_static_dataset": (None, CONVERT),  # its name in the first version
+    },
+    equal=(
+        *(f"training.{name}" for name in ("start_after_epochs", "steps_first_epoch", "steps_per_epoch")),
+        *(f"training.{name}" for name in ("sample_weights", "batch_size", "grad_acc_steps", "lr_warmup_steps")),
+        *(f"optimizer.{name}" for name in ("lr", "weight_decay", "eps")),
+    ),
+)
+# Their keys that may be null for "no limit", and ours then; null means our default elsewhere.
 NO_LIMIT = {
-    "checkpointing.num_agents_to_keep": MOST,
-    "world_model.optimizer.max_grad_norm": LARGEST,
-    "actor_critic.optimizer.max_grad_norm": LARGEST,
-}
-# The reference's keys that must have one value, since nothing else is built here.
-FIXED = {
-    "agent.world_model.denoiser.inner_model.img_channels": (3, "frames have 3 channels here"),
-    "collection.path_to_static_dataset": (None, "convert it first with python -m edeline_jax.dataset import"),
+    "checkpointing.num_to_keep": MOST,
+    **{f"{name}.training.max_grad_norm": LARGEST for name in ("world_model", "denoiser", "rew_end_model")},
+    "actor_critic.training.max_grad_norm": LARGEST,
 }
 OUR_KEY = re.compile(r"^config\.([\w.]+)")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -69,7 +121,7 @@ SUM = re.compile(r"\d{1,9}( \+ \d{1,9})*")
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder looks like a run of the authors' program."""
+    """Whether a folder looks like a run of one of the authors' programs."""
     return any((folder / name).exists() for name in (CONFIG, STATE, AGENTS))
 
 
@@ -91,21 +143,21 @@ def newest_agent(folder: Path) -> Path:
 
 
 def read_config(run: Path, defaults: Mapping[str, Any]) -> Config:
-    """The config of a run of the authors' program, as one of ours.
+    """The config of a run of one of the authors' programs, as one of ours.
 
     Args:
       run: its folder.
-      defaults: a config of ours, nested; its values are taken where the reference has no such key.
+      defaults: a config of ours, nested; its values are taken where that program has no such key.
 
     Raises:
       UserError: it cannot be read, or says what cannot be done here; names the file and the key.
     """
     path = run / CONFIG
     try:
-        return pour(_translated(_read_yaml(path), defaults))
-    except (ValueError, RecursionError) as error:  # a ConfigError, too, is a ValueError
-        message = OUR_KEY.sub(lambda match: _counterpart(match[1]), str(error))
-        raise UserError(f"{path}: {message}; or give --config=configs/FILE.py:SPEC") from error
+        theirs = _read_yaml(path)
+        return _poured(theirs, _program_of(theirs), defaults)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: {error}; or give --config=configs/FILE.py:SPEC") from error
 
 
 def _read_yaml(path: Path) -> Any:
@@ -115,38 +167,65 @@ def _read_yaml(path: Path) -> Any:
         raise ValueError(f"cannot be read ({one_line(error)})") from error
 
 
-def _translated(theirs: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    for key in ("agent.world_model", "env.train.id"):
+def _program_of(theirs: Any) -> Program:
+    """The program whose config this is; raises ValueError if it is neither's."""
+    programs = [program for program in (EDELINE, DIAMOND) if _look_up(theirs, program.own[0]) is not None]
+    if not programs:
+        raise ValueError("has no agent.world_model, nor agent.denoiser: not the config of a run of EDELINE or DIAMOND")
+    for key in (*programs[0].own, "env.train.id"):
         if _look_up(theirs, key) is None:
-            raise ValueError(f"has no {key}: not the config of a run of EDELINE")
-    for key, (value, reason) in FIXED.items():
+            raise ValueError(f"has no {key}: not the config of a run of {programs[0].kind.upper()}")
+    return programs[0]
+
+
+def _refuse_what_is_not_built(theirs: Any, program: Program) -> None:
+    for key, (value, reason) in program.fixed.items():
         if (found := _look_up(theirs, key)) != value:
             raise ValueError(f"{key} is {shorten(repr(found))}: {reason}")
-    ours = _renamed(theirs, defaults)
+    for key in program.equal:
+        here, there = (_number(_look_up(theirs, f"{network}.{key}")) for network in ("rew_end_model", "denoiser"))
+        if here != there:
+            raise ValueError(
+                f"rew_end_model.{key} is {shorten(repr(here))}: both networks learn by one schedule here, and "
+                f"denoiser.{key} is {shorten(repr(there))}"
+            )
+
+
+def _poured(theirs: Any, program: Program, defaults: Mapping[str, Any]) -> Config:
+    try:
+        return pour(_translated(theirs, program, defaults))
+    except ConfigError as error:
+        raise ValueError(OUR_KEY.sub(lambda match: _counterpart(match[1], program), str(error))) from error
+
+
+def _translated(theirs: Any, program: Program, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    _refuse_what_is_not_built(theirs, program)
+    ours = _renamed(theirs, program, defaults)
+    ours["agent"]["kind"] = program.kind
     ours["env"]["id"] = our_name(str(ours["env"]["id"]))
     if _look_up(theirs, "collection.train.first_epoch.max") is None:
         ours["collection"]["first_epoch"]["max"] = ours["collection"]["num_steps_total"]
     if _look_up(theirs, "evaluation.should") is False:
         ours["evaluation"]["every"] = MOST  # no test but the last, which the reference makes all the same
     L = ours["agent"]["denoiser"]["inner_model"]["num_steps_conditioning"]
-    seq_length = _look_up(theirs, "world_model.training.seq_length")
+    seq_length = _look_up(theirs, key := _counterpart(HORIZON, program))
     if not isinstance(seq_length, int) or not isinstance(L, int):
-        raise ValueError(f"world_model.training.seq_length is {shorten(repr(seq_length))}: expected a number of steps")
+        raise ValueError(f"{key} is {shorten(repr(seq_length))}: expected a number of steps")
     ours["world_model"]["loss"]["horizon"] = seq_length - L
     return ours
 
 
-def _renamed(theirs: Any, defaults: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+def _renamed(theirs: Any, program: Program, defaults: Mapping[str, Any], group: str = "") -> dict[str, Any]:
     return {
-        name: _renamed(theirs, default, f"{group}{name}.")
+        name: _renamed(theirs, program, default, f"{group}{name}.")
         if isinstance(default, Mapping)
-        else _value(theirs, f"{group}{name}", default)
+        else _value(theirs, _counterpart(f"{group}{name}", program), default)
         for name, default in defaults.items()
     }
 
 
 def _value(theirs: Any, key: str, default: Any) -> Any:
-    value = _look_up(theirs, _counterpart(key))
+    value = _look_up(theirs, key)
     if value is None:
         return NO_LIMIT.get(key, default)
     if not isinstance(default, float):
@@ -155,12 +234,12 @@ def _value(theirs: Any, key: str, default: Any) -> Any:
     return min(number, LARGEST) if isinstance(number, float) and key != S_TMAX else number
 
 
-def _counterpart(key: str) -> str:
-    """The reference's name of one of our keys."""
+def _counterpart(key: str, program: Program) -> str:
+    """A program's name of one of our keys."""
     group = key
-    while group and group not in RENAMED:
+    while group and group not in program.renamed:
         group = group.rpartition(".")[0]
-    return RENAMED[group] + key.removeprefix(group) if group else key
+    return program.renamed[group] + key.removeprefix(group) if group else key
 
 
 def _number(value: Any) -> Any:

@@ -5,7 +5,7 @@
 | a run's folder, or its `agents/EPOCH` | Orbax; the run's `config.json` describes the networks |
 | `FILE.safetensors` | one file, config included; tensors with the reference's names and layouts |
 | `FILE.pt` | the reference's `state_dict`, or its `state.pt`; needs torch, and the config is not in it |
-| a run of the authors' program | its newest `FILE.pt`; `authors.read_config` reads its config |
+| a run of the authors' programs | its newest `FILE.pt`; `authors.read_config` reads its config |
 """
 
 import contextlib

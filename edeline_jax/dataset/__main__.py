@@ -3,7 +3,7 @@
 python -m edeline_jax.dataset inspect DATASET            prints the contents in a few lines
 python -m edeline_jax.dataset validate DATASET           reads every episode; exit status 1 if one is damaged or invalid
 python -m edeline_jax.dataset import FOLDER DATASET      reads a folder of .npz, one episode each, ordered by name, or
-                                                         the replay of a run of the authors' program (dataset/train)
+                                                         the replay of a run of the authors' programs (dataset/train)
 python -m edeline_jax.dataset export RUN DATASET         writes the steps that a run has collected
 """
 

@@ -1,10 +1,10 @@
-"""Episodes in the replay of a run of the authors' PyTorch program, a `.pt` file each.
+"""Episodes in the replay of a run of the authors' PyTorch programs, a `.pt` file each.
 
 `dataset/train/200/30/4/1234.pt` is the run's 1235th episode: its number is in the file's name, and the folders have its
 last three digits. It holds `obs` uint8 [T, 3, H, W], `act` int64 [T], `rew` float32 [T], raw, `end` and `trunc` uint8
 [T]; `info` is not read, nor is `info.pt` an episode.
 
-The frames are not quite those of the game. That program turns them into floats in [-1, 1] and, to save them, back into
+The frames are not quite those of the game. Those programs turn them into floats in [-1, 1] and, to save them, back into
 bytes by cutting the fraction off: 63 of the 256 grey levels come out as the level below, which others have as well.
 """
 

@@ -1,4 +1,4 @@
-"""Recordings by other programs: an `.npz` per episode, or the replay of a run of the authors' program."""
+"""Recordings by other programs: an `.npz` per episode, or the replay of a run of the authors' programs."""
 
 import numpy as np
 from etils.epath import Path

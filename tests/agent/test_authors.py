@@ -1,13 +1,10 @@
 """Runs of the authors' program: their config becomes one of ours, their newest agent is found and converted."""
 
-import functools
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from configs.atari import get_config
 from edeline_jax.agent import authors, weights
@@ -16,10 +13,10 @@ from edeline_jax.config import Config, leaves, to_dict
 from edeline_jax.config.schema import MOST
 from edeline_jax.convert import main as convert
 from edeline_jax.runtime.errors import UserError
+from tests.agent.trainers import agent_files, read, value, write_trainer
 from tests.golden_data import FOLDER, load
 from tests.in_process import call
 
-TRAINER = Path(__file__).parent / "trainer.yaml"
 OURS = {
     "seed": 17,
     "env.id": "up_n_down",
@@ -119,29 +116,6 @@ OURS = {
 }
 
 
-def write_trainer(run: Path, changes: Mapping[str, object]) -> Path:
-    """Writes trainer.yaml with other values; ... takes a key away. Returns the run's folder."""
-    tree = yaml.safe_load(TRAINER.read_text())
-    for key, value in changes.items():
-        *groups, name = key.split(".")
-        group = functools.reduce(lambda tree, part: tree[part], groups, tree)
-        if value is ...:
-            del group[name]
-        else:
-            group[name] = value
-    (run / "config").mkdir(parents=True)
-    (run / "config" / "trainer.yaml").write_text(yaml.safe_dump(tree))
-    return run
-
-
-def read(run: Path) -> Config:
-    return authors.read_config(authors.run_of(run), get_config().to_dict())
-
-
-def value(config: Config, key: str) -> object:
-    return leaves(to_dict(config))[f"config.{key}"]
-
-
 def test_every_key_arrives(tmp_path: Path) -> None:
     got = leaves(to_dict(read(write_trainer(tmp_path, {}))))
     defaults = leaves(get_config().to_dict())
@@ -195,7 +169,10 @@ def test_null_expressions_and_spellings_have_their_meaning(
     ("change", "words"),
     [
         ({"env.train.id": "Coinrun-v0"}, "env.train: unknown environment 'Coinrun-v0'"),
-        ({"agent.world_model": ...}, "has no agent.world_model: not the config of a run of EDELINE"),
+        (
+            {"agent.world_model": ...},
+            "has no agent.world_model, nor agent.denoiser: not the config of a run of EDELINE or",
+        ),
         ({"env.train.id": ...}, "has no env.train.id"),
         ({"actor_critic.training.sample_weights": [0.5]}, "actor_critic.training.sample_weights: must be the probab"),
         ({"agent.world_model.denoiser.inner_model.img_channels": 1}, "img_channels is 1: frames have 3"),
@@ -224,14 +201,6 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config" / "trainer.yaml").write_text(text)
     with pytest.raises(UserError, match=r"trainer\.yaml: cannot be read \(.*; or give --config="):
         read(tmp_path)
-
-
-def agent_files(run: Path, *epochs: int) -> Path:
-    folder = run / "checkpoints" / "agent_versions"
-    folder.mkdir(parents=True)
-    for epoch in epochs:
-        (folder / f"agent_epoch_{epoch:05d}.pt").touch()
-    return folder
 
 
 def test_the_newest_agent_is_that_of_the_highest_epoch(tmp_path: Path) -> None:
