@@ -47,6 +47,18 @@ def make_optimizer(
     )
 
 
+def grad_norms(grads: Params) -> dict[str, jax.Array]:
+    """The global norm of gradients before clipping, by its name in the metrics."""
+    return {"grad_norm": global_norm(grads)}
+
+
+def world_model_grad_norms(world_model: WorldModel, grads: Params) -> dict[str, jax.Array]:
+    """See `grad_norms`; DIAMOND's two networks have one each, by which they are clipped."""
+    if not isinstance(world_model, Diamond):
+        return grad_norms(grads)
+    return {f"grad_norm_{name}": global_norm(part) for name, part in grads["params"].items()}
+
+
 def global_norm(tree: Any) -> jax.Array:
     """The Euclidean norm of all leaves together, []."""
     return jax.lax.platform_dependent(*jax.tree.leaves(tree), cuda=_norm_at_once, default=_norm_leaf_by_leaf)

@@ -19,7 +19,12 @@ from edeline_jax.actor_critic.rollout import PolicyDraws, RolloutState, Trajecto
 from edeline_jax.agent.networks import inference_weights
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.learning.lessons import teaching
-from edeline_jax.learning.optimizer import global_norm, make_optimizer, make_world_model_optimizer
+from edeline_jax.learning.optimizer import (
+    grad_norms,
+    make_optimizer,
+    make_world_model_optimizer,
+    world_model_grad_norms,
+)
 from edeline_jax.learning.setup import Setup
 from edeline_jax.learning.state import Learner, TrainState
 from edeline_jax.nn.lstm import LSTMState
@@ -45,6 +50,7 @@ def train_world_model(
     """Runs `num_updates` world-model updates on segments of the replay; metrics are means, see `_repeat`."""
     c = setup.world_model
     optimizer = make_world_model_optimizer(setup.agent.world_model, c.optimizer)
+    norms = functools.partial(world_model_grad_norms, setup.agent.world_model)
     parts = jnp.arange(c.num_parts)
 
     def update(learner: Learner) -> tuple[Learner, Metrics]:
@@ -52,7 +58,7 @@ def train_world_model(
             batch, draws = world_model_batch(state.key, source, learner.updates, part, setup)
             return world_model_gradients(learner.params, batch, draws, setup)
 
-        return _step(learner, jax.lax.map(shares, parts), optimizer, setup)
+        return _step(learner, jax.lax.map(shares, parts), optimizer, norms, setup)
 
     learner, metrics = _repeat(update, state.world_model, num_updates)
     return state._replace(world_model=learner), metrics
@@ -80,7 +86,7 @@ def train_actor_critic(
             return end, actor_critic_gradients(learner.params, trajectory, begin.lstm, setup)
 
         stand, every = jax.lax.scan(shares, stand, parts)
-        learner, metrics = _step(learner, every, optimizer, setup)
+        learner, metrics = _step(learner, every, optimizer, grad_norms, setup)
         return (learner, stand), metrics
 
     (learner, stand), metrics = _repeat(update, (state.actor_critic, state.rollout), num_updates)
@@ -103,13 +109,11 @@ def actor_critic_gradients(params: Params, trajectory: Trajectory, lstm: LSTMSta
     return jax.tree.map(lambda x: x / setup.num_devices, means)
 
 
-def apply_gradients(
-    learner: Learner, grads: Params, optimizer: optax.GradientTransformation
-) -> tuple[Learner, jax.Array]:
-    """One optimizer step; also returns the global norm of the gradients before clipping."""
+def apply_gradients(learner: Learner, grads: Params, optimizer: optax.GradientTransformation) -> Learner:
+    """One optimizer step."""
     changes, opt_state = optimizer.update(grads, learner.opt_state, learner.params)
     params = optax.apply_updates(learner.params, changes)
-    return Learner(params, opt_state, learner.updates + 1), global_norm(grads)
+    return Learner(params, opt_state, learner.updates + 1)
 
 
 def world_model_batch(
@@ -272,12 +276,15 @@ def _keys(key: jax.Array, stream: int, update: jax.Array, part: jax.Array, setup
 
 
 def _step(
-    learner: Learner, shares: Shares, optimizer: optax.GradientTransformation, setup: Setup
+    learner: Learner,
+    shares: Shares,
+    optimizer: optax.GradientTransformation,
+    norms: Callable[[Params], Metrics],
+    setup: Setup,
 ) -> tuple[Learner, Metrics]:
     """One optimizer step with gradients [parts, ...] averaged over parts, then summed over devices in one reduction."""
     grads, metrics = setup.total(jax.tree.map(lambda x: x.astype(jnp.float32).mean(0), shares))
-    learner, grad_norm = apply_gradients(learner, grads, optimizer)
-    return learner, {**metrics, "grad_norm": grad_norm}
+    return apply_gradients(learner, grads, optimizer), {**metrics, **norms(grads)}
 
 
 def _repeat(update: Callable[[Any], tuple[Any, Metrics]], carry: Any, num_updates: jax.Array) -> tuple[Any, Metrics]:

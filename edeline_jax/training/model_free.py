@@ -14,7 +14,7 @@ from edeline_jax.acting.real_environment import RealEnvironment
 from edeline_jax.actor_critic.rollout import PolicyDraws, Trajectory, host_scan, rollout
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
-from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.optimizer import grad_norms, make_optimizer
 from edeline_jax.learning.programs import Dispatch, Pace
 from edeline_jax.learning.scalars import not_finite
 from edeline_jax.learning.setup import make_setup
@@ -100,8 +100,8 @@ def build_update(agent: Agent, config: Config, mesh: Mesh) -> Update:
 
     def per_device(learner: Learner, trajectory: Trajectory, lstm: LSTMState) -> tuple[Learner, Metrics]:
         grads, metrics = setup.total(actor_critic_gradients(learner.params, trajectory, lstm, setup))
-        learner, grad_norm = apply_gradients(learner, grads, make_optimizer(config.actor_critic.optimizer))
-        return learner, {**metrics, "grad_norm": grad_norm}
+        learner = apply_gradients(learner, grads, make_optimizer(config.actor_critic.optimizer))
+        return learner, {**metrics, **grad_norms(grads)}
 
     program = lift(per_device, mesh, specs, P(), donate=0)
 

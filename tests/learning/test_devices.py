@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from edeline_jax.actor_critic.rollout import Trajectory
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
-from edeline_jax.learning.optimizer import make_optimizer
+from edeline_jax.learning.optimizer import global_norm, make_optimizer
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import Learner
 from edeline_jax.learning.updates import (
@@ -78,13 +78,13 @@ def trajectory() -> tuple[Trajectory, LSTMState]:
 def world_model_step(learner: Learner, batch: Segment, draws: LossDraws, axis: str | None = AXIS) -> tuple:
     setup = make_setup(AGENT, CONFIG, axis)
     grads, metrics = setup.total(world_model_gradients(learner.params, batch, draws, setup))
-    return (*apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), metrics)
+    return apply_gradients(learner, grads, make_optimizer(CONFIG.world_model.optimizer)), global_norm(grads), metrics
 
 
 def actor_critic_step(learner: Learner, stored: Trajectory, lstm: LSTMState, axis: str | None = AXIS) -> tuple:
     setup = make_setup(AGENT, CONFIG, axis)
     grads, metrics = setup.total(actor_critic_gradients(learner.params, stored, lstm, setup))
-    return (*apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), metrics)
+    return apply_gradients(learner, grads, make_optimizer(CONFIG.actor_critic.optimizer)), global_norm(grads), metrics
 
 
 def learner_of(params: dict, config) -> Learner:

@@ -15,7 +15,7 @@ from edeline_jax.report.page.dream import Dream, read_dream
 from edeline_jax.report.page.quantities import quantity
 from edeline_jax.report.page.run_charts import MOST_POINTS, thinned
 from edeline_jax.report.page.run_page import RunPage, read_run_page, write_run_page
-from edeline_jax.report.page.sections import time_spent
+from edeline_jax.report.page.sections import sections, time_spent
 from edeline_jax.report.runs import find_runs
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.workdir.folder import RunFolder
@@ -221,6 +221,16 @@ def test_every_metric_has_its_chart(page: Element) -> None:
         *("Return, collected games", "Length of a game, collected games", "Return, test games"),
         *("Time of an update, actor-critic", "Device"),
     ]
+
+
+def test_each_of_diamond_s_gradient_norms_has_its_chart() -> None:
+    rows = [
+        {"world_model_updates": n, "world_model/grad_norm_rew_end_model": 9.0 * n, "world_model/grad_norm_denoiser": n}
+        for n in (1, 2)
+    ]
+    (section,) = sections(rows)
+    titles = [chart.title for chart in section.rows["Pixels and gradients"]]
+    assert titles == ["Gradient norm, denoiser", "Gradient norm, reward and end"]
 
 
 @pytest.mark.parametrize(

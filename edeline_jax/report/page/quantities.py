@@ -24,6 +24,8 @@ KNOWN = {
     "harmony_s2": Quantity("Harmonizer of the denoising, s₂", "log of the loss scale"),
     "pixel_error": Quantity("Pixel error, one step ahead", "grey levels of 255"),
     "grad_norm": Quantity("Gradient norm, before clipping", "norm"),
+    "grad_norm_denoiser": Quantity("Gradient norm, denoiser", "norm"),  # DIAMOND's, before clipping
+    "grad_norm_rew_end_model": Quantity("Gradient norm, reward and end", "norm"),
     "loss_total": Quantity("Actor-critic, total", "loss"),
     "loss_actions": Quantity("Policy (REINFORCE)", "loss"),
     "loss_values": Quantity("Value", "squared error"),
