@@ -1,0 +1,81 @@
+"""What DIAMOND's two networks learn from: which segments, and what stands behind an end."""
+
+import jax
+import numpy as np
+from scipy.stats import chisquare
+
+from edeline_jax.agent.networks import build_agent
+from edeline_jax.config import pour
+from edeline_jax.learning.lessons import teaching
+from edeline_jax.learning.setup import Setup, make_setup
+from edeline_jax.replay.buffer import Replay, replay_of
+from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.sampling import read
+from edeline_jax.world_model.diamond_loss import Lessons
+from tests.tiny_config import get_config
+
+STEPS, FRAME = 24, (20, 20, 3)
+LIVES, OVER = (4, 15), (9, 19)  # the steps with which a life is lost, or the game
+
+
+def setup_of(batch_size: int) -> Setup:
+    values = get_config()
+    values.agent.kind = "diamond"
+    values.world_model.loss.num_autoregressive_steps = 1
+    values.world_model.training.batch_size = batch_size
+    config = pour(values)
+    return make_setup(build_agent(config, 3), config)
+
+
+def replay() -> Replay:
+    """One stream, which is still played; all pixels of step t are 10 t, its reward is t."""
+    number = np.arange(STEPS)[None]
+    ends = np.isin(number, LIVES + OVER)
+    starts, game_starts = (np.isin(number - 1, (-1, *steps)) for steps in (LIVES + OVER, OVER))
+    frames = np.broadcast_to((10 * number)[..., None, None, None].astype(np.uint8), (1, STEPS, *FRAME))
+    never = np.zeros_like(ends)
+    return replay_of(Chunk(frames, number % 3, number.astype(np.float32), ends, never, starts, game_starts))
+
+
+def lessons(batch_size: int) -> tuple[Lessons, Setup]:
+    setup = setup_of(batch_size)
+    places = teaching(setup).places(replay().table, jax.random.key(0), setup)
+    steps = Lessons(*(read(replay(), own) for own in places))
+    return jax.device_get(teaching(setup).batch(steps, setup)), setup
+
+
+def test_segments_to_denoise_hang_over_the_front_only() -> None:
+    """They are those of starts, of L + 1 + P steps."""
+    setup = setup_of(20_000)
+    S = setup.context + 2
+    places = teaching(setup).places(replay().table, jax.random.key(1), setup).denoising
+    mask, newest = np.asarray(places.mask), np.asarray(places.index)[:, -1]
+    assert mask.shape == (20_000, S) and mask[:, -1].all() and (np.diff(mask.astype(int)) >= 0).all()
+    first = newest < 5  # of the first episode's 5 steps: stop = min(5, t + 1 + U{0..S-1})
+    stops = np.minimum(5, np.arange(5)[:, None] + 1 + np.arange(S)).ravel()
+    ways = np.bincount(stops, minlength=6)[1:]
+    counts = np.bincount(newest[first], minlength=5)
+    assert chisquare(counts, ways / ways.sum() * counts.sum()).pvalue > 1e-4
+
+
+def test_behind_an_end_stands_what_it_led_to() -> None:
+    batch, setup = lessons(400)
+    outcomes, T = batch.outcomes, setup.segment_length
+    assert outcomes.mask.shape == (400, T)
+    assert (~outcomes.mask[:, 0]).any() and (~outcomes.mask[:, -1]).any()  # they hang over both ends
+    levels = np.rint((outcomes.frames[..., 0, 0, 0] + 1) / 2 * 255)
+    behind = set()
+    for row, t in np.argwhere(outcomes.ends[:, :-1]).tolist():
+        step = int(outcomes.rewards[row, t])
+        behind.add(step)
+        assert not outcomes.mask[row, t + 1 :].any()
+        assert levels[row, t + 1] == 10 * (step + 1 if step in LIVES else step)
+        np.testing.assert_array_equal(outcomes.frames[row, t + 2 :], 0)
+    assert behind == {*LIVES, *OVER}
+    assert (batch.denoising.frames[~batch.denoising.mask] == 0).all()
+
+
+def test_the_two_networks_learn_from_segments_of_their_own() -> None:
+    batch, _ = lessons(400)
+    ages = [(steps.rewards.max(1)[:, None] > np.array(sorted(LIVES + OVER))).sum(1) for steps in batch]
+    assert (ages[0] != ages[1]).mean() > 0.2  # of the episodes
