@@ -128,17 +128,21 @@ def agent() -> dict:
                 depths=(2, 2, 2, 2),  # residual blocks per level
                 channels=(64, 64, 64, 64),  # channels per level
                 attn_depths=(False, False, False, False),  # attention per level (the two middle blocks always have it)
+                frame_stack=True,  # False: it sees no past frame, only h (an ablation)
+                cross_attention=True,  # False: blocks with attention attend to pixels alone, not to h (an ablation)
             ),
         ),
         recurrent_emb=dict(  # the memory: h_t, from the frames and actions so far
             channels=(64, 64, 64, 64),  # image encoder, per level
             down=(True, True, True, True),  # halve the resolution after the level
             cond_channels=128,  # size of the action embedding
-            mamba=dict(  # its selective state space layers
+            memory="mamba",  # its layers: mamba, or for comparison gru, lstm or transformer
+            window=128,  # transformer: steps that a step attends to, itself included
+            mamba=dict(  # its selective state space layers; d_model and n_layers are those of every kind
                 d_model=512,  # D, size of h
-                n_layers=3,  # Mamba layers, one after the other
+                n_layers=3,  # layers, one after the other
                 d_state=16,  # N, state size per channel
-                expand_factor=2,  # E = expand_factor * D
+                expand_factor=2,  # E = expand_factor * D (mamba, transformer)
                 d_conv=4,  # width of the causal convolution, steps
                 scan="associative",  # how the selective scan runs: associative or sequential
             ),

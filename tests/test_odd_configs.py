@@ -72,6 +72,8 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
         cond_channels=one_of(1, 8),
         lstm_dim=one_of(1, 3),
     )
+    agent.recurrent_emb.update(memory=one_of("mamba", "mamba", "gru", "lstm", "transformer"), window=one_of(1, 3, 40))
+    agent.denoiser.inner_model.update(frame_stack=one_of(True, True, False), cross_attention=one_of(True, False))
     agent.recurrent_emb.mamba.update(
         d_model=one_of(1, 8, 24),
         n_layers=one_of(1, 2),

@@ -140,6 +140,12 @@ def _check_networks(config: Config) -> None:
         "agent.denoiser.inner_model.channels",
         "levels with attention, and the last, must be multiples of their number of heads (channels // 8)",
     )
+    d_model = config.agent.recurrent_emb.mamba.d_model
+    _require(
+        config.agent.recurrent_emb.memory != "transformer" or d_model % max(1, d_model // 32) == 0,
+        "agent.recurrent_emb.mamba.d_model",
+        f"{d_model} does not divide into the transformer's {d_model // 32} heads of about 32",
+    )
     for name, encoder in (("recurrent_emb", config.agent.recurrent_emb), ("actor_critic", config.agent.actor_critic)):
         _require(
             0 < len(encoder.channels) == len(encoder.down) <= 16,
@@ -152,6 +158,11 @@ def _check_networks(config: Config) -> None:
 def _check_diamond(config: Config) -> None:
     """What only DIAMOND's networks ask for."""
     inner, model = config.agent.denoiser.inner_model, config.agent.rew_end_model
+    _require(
+        inner.frame_stack,
+        "agent.denoiser.inner_model.frame_stack",
+        "must be True where agent.kind is diamond, which sees nothing but frames",
+    )
     _require(
         inner.cond_channels % config.context == 0,
         "agent.denoiser.inner_model.cond_channels",

@@ -60,6 +60,8 @@ class InnerModelConfig:
     depths: tuple[Few, ...]
     channels: tuple[Size, ...]
     attn_depths: tuple[bool, ...]
+    frame_stack: bool = True
+    cross_attention: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class RecurrentEmbConfig:
     down: tuple[bool, ...]
     cond_channels: Size
     mamba: MambaConfig
+    memory: Annotated[str, Choice(("mamba", "gru", "lstm", "transformer"))] = "mamba"
+    window: Size = 128
 
 
 @dataclass(frozen=True)

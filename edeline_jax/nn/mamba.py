@@ -1,4 +1,4 @@
-"""A stack of Mamba layers: `(x, cache) -> (y, cache)`, any number of steps at once (Gu & Dao 2023)."""
+"""A Mamba layer: `(x, cache, mask) -> (y, cache)`, any number of steps at once (Gu & Dao 2023)."""
 
 import math
 from typing import NamedTuple
@@ -31,11 +31,10 @@ class MambaCache(NamedTuple):
     conv: jax.Array
 
 
-def init_cache(config: MambaConfig, batch: int) -> tuple[MambaCache, ...]:
-    """The caches of all layers at the start of a sequence, all zeros."""
+def init_cache(config: MambaConfig, batch: int) -> MambaCache:
+    """The cache of one layer at the start of a sequence, all zeros."""
     E = config.expand_factor * config.d_model
-    layer = MambaCache(jnp.zeros((batch, E, config.d_state)), jnp.zeros((batch, config.d_conv - 1, E)))
-    return (layer,) * config.n_layers
+    return MambaCache(jnp.zeros((batch, E, config.d_state)), jnp.zeros((batch, config.d_conv - 1, E)))
 
 
 class Mixer(nn.Module):
@@ -76,26 +75,6 @@ class MambaLayer(nn.Module):
     def __call__(self, x: jax.Array, cache: MambaCache, mask: jax.Array | None) -> tuple[jax.Array, MambaCache]:
         y, cache = Mixer(self.config, name="mixer")(RMSNorm(name="norm")(x), cache, mask)
         return x + y, cache
-
-
-class Mamba(nn.Module):
-    """A sequence of layers over x [B, T, D], each with its own cache.
-
-    `mask` [B, T] is false at steps before a sequence begins: no cache moves there. They come first, where the caches
-    are zeros.
-    """
-
-    config: MambaConfig
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, caches: tuple[MambaCache, ...], mask: jax.Array | None = None
-    ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
-        new = []
-        for i, cache in enumerate(caches):
-            x, cache = MambaLayer(self.config, name=f"layers_{i}")(x, cache, mask)
-            new.append(cache)
-        return x, tuple(new)
 
 
 def _where(mask: jax.Array | None, x: jax.Array) -> jax.Array:

@@ -32,9 +32,11 @@ class InnerModel(nn.Module):
             cond += Linear(c.cond_channels, name="embedding_proj")(condition.astype(self.dtype))
         cond = Linear(c.cond_channels, name="cond_proj_0")(cond)
         cond = Linear(c.cond_channels, name="cond_proj_2")(nn.silu(cond))
-        x = jnp.concatenate([*jnp.unstack(context, axis=1), noisy], -1).astype(self.dtype)
+        past = jnp.unstack(context, axis=1) if c.frame_stack else ()
+        x = jnp.concatenate([*past, noisy], -1).astype(self.dtype)
         x = Conv(c.channels[0], name="conv_in")(x)
-        x = UNet(c.channels, c.depths, c.attn_depths, not on_actions, name="unet")(x, cond)
+        attends_to_h = c.cross_attention and not on_actions
+        x = UNet(c.channels, c.depths, c.attn_depths, attends_to_h, name="unet")(x, cond)
         x = nn.silu(GroupNorm(name="norm_out")(x))
         return Conv(noisy.shape[-1], kernel_init=zeros, name="conv_out")(x).astype(jnp.float32)
 

@@ -4,14 +4,13 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.nn.initializers import zeros
-from edeline_jax.nn.mamba import MambaCache, init_cache
+from edeline_jax.nn.memory import Caches as Memory
+from edeline_jax.nn.memory import init_caches
 from edeline_jax.nn.params import param
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
 from edeline_jax.world_model.heads import RewEndModel
 from edeline_jax.world_model.model import WorldModel
-
-Memory = tuple[MambaCache, ...]  # of every Mamba layer
 
 
 class Edeline(WorldModel):
@@ -37,7 +36,7 @@ class Edeline(WorldModel):
 
     def init_memory(self, batch: int) -> Memory:
         """See `WorldModel`."""
-        return init_cache(self.config.recurrent_emb.mamba, batch)
+        return init_caches(self.config.recurrent_emb, batch)
 
     def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Memory:
         """See `WorldModel`: one parallel call over the steps before the newest frame."""

@@ -9,7 +9,7 @@ from edeline_jax.config.schema import RecurrentEmbConfig
 from edeline_jax.nn.image_encoder import ImageEncoder, encode_in_parts
 from edeline_jax.nn.initializers import standard_normal
 from edeline_jax.nn.layers import Linear, RMSNorm, look_up
-from edeline_jax.nn.mamba import Mamba, MambaCache
+from edeline_jax.nn.memory import Caches, Memory
 from edeline_jax.nn.params import param
 
 
@@ -25,15 +25,15 @@ class RecurrentEmb(nn.Module):
         self,
         frames: jax.Array,
         actions: jax.Array,
-        caches: tuple[MambaCache, ...],
+        caches: Caches,
         mask: jax.Array | None = None,
-    ) -> tuple[jax.Array, tuple[MambaCache, ...]]:
+    ) -> tuple[jax.Array, Caches]:
         """Embeds steps.
 
         Args:
           frames: float32 [B, T, H, W, C] in [-1, 1].
           actions: int [B, T].
-          caches: one per Mamba layer; zeros at the start of a sequence (`nn.mamba.init_cache`).
+          caches: one per layer; zeros at the start of a sequence (`nn.memory.init_caches`).
           mask: bool [B, T], false at steps that are none, before the first one of a sequence: no cache moves there, and
             h has no meaning. None: all are steps.
 
@@ -49,5 +49,5 @@ class RecurrentEmb(nn.Module):
         table = param(self, "act_emb", standard_normal, (self.num_actions, self.config.cond_channels))
         u = jnp.concatenate([features, look_up(table, actions).astype(self.dtype)], -1)
         u = nn.silu(Linear(self.config.mamba.d_model, name="embedding_proj")(u))
-        y, caches = Mamba(self.config.mamba, name="mamba")(u, caches, mask)
+        y, caches = Memory(self.config, name=self.config.memory)(u, caches, mask)
         return RMSNorm(name="norm_f")(y).astype(jnp.float32), caches

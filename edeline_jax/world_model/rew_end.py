@@ -9,6 +9,7 @@ from edeline_jax.config.schema import RewEndModelConfig
 from edeline_jax.nn.initializers import standard_normal, zeros
 from edeline_jax.nn.layers import Conv, Downsample, Linear, look_up
 from edeline_jax.nn.lstm import LSTMCell, LSTMState
+from edeline_jax.nn.memory import over_time
 from edeline_jax.nn.params import param
 from edeline_jax.nn.unet import ResBlocks
 from edeline_jax.replay.reward import RewardHead
@@ -58,7 +59,7 @@ class RewEndModel(nn.Module):
         last = ResBlocks([c.channels[-1]] * 2, True, cross_attention=False, name=f"blocks_{len(c.channels)}")
         x, _ = last(x, cond)
         features = x.transpose(0, 3, 1, 2).reshape(B, T, -1)  # in the order that the reference's weights expect
-        y, state = _over_time(LSTMCell(c.lstm_dim, name="lstm"), features, state, mask)
+        y, state = over_time(LSTMCell(c.lstm_dim, name="lstm"), features, state, mask)
         logits = Head(self.reward.classes + END_CLASSES, self.reward.starts_at_zero, name="head")(y)
         return logits[..., : self.reward.classes], logits[..., self.reward.classes :], state
 
@@ -74,18 +75,3 @@ class Head(nn.Module):
         y = nn.silu(Linear(y.shape[-1], name="linear_0")(y))
         last = Linear(self.classes, use_bias=False, kernel_init=zeros if self.starts_at_zero else None, name="linear_2")
         return last(y).astype(jnp.float32)
-
-
-def _over_time(cell: LSTMCell, x: jax.Array, state: LSTMState, mask: jax.Array | None) -> tuple[jax.Array, LSTMState]:
-    """The outputs [B, T, D] for inputs [B, T, F], and the last state."""
-
-    def step(cell: LSTMCell, old: LSTMState, inputs: tuple[jax.Array, jax.Array | None]) -> tuple[LSTMState, jax.Array]:
-        x, moves = inputs
-        y, new = cell(x, old)
-        if moves is not None:
-            new = jax.tree.map(lambda new, old: jnp.where(moves[:, None], new, old), new, old)
-        return new, y
-
-    scan = nn.scan(step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)
-    state, y = scan(cell, state, (x, mask))
-    return y, state

@@ -15,7 +15,8 @@ from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.config.schema import DiffusionSamplerConfig
 from edeline_jax.nn.layers import AdaGroupNorm, CrossAttention, ResBlock, SelfAttention
 from edeline_jax.nn.lstm import LSTMState
-from edeline_jax.nn.mamba import Mamba, Mixer
+from edeline_jax.nn.mamba import Mixer
+from edeline_jax.nn.memory import Memory
 from edeline_jax.nn.unet import UNet
 from edeline_jax.replay.frame import quantize
 from edeline_jax.world_model.edeline import Edeline
@@ -101,7 +102,7 @@ def test_denoiser() -> None:
 @pytest.mark.parametrize("steps", [11, 1], ids=["at once", "step by step"])
 def test_mamba(steps: int) -> None:
     caches, outputs = MODEL.init_memory(3), []
-    apply = jax.jit(Mamba(config().agent.recurrent_emb.mamba).apply, compiler_options=AS_IN_A_RUN)
+    apply = jax.jit(Memory(config().agent.recurrent_emb).apply, compiler_options=AS_IN_A_RUN)
     for t in range(0, 11, steps):
         y, caches = apply(weights("recurrent_emb", "mamba"), modules["mamba_in"][:, t : t + steps], caches)
         outputs.append(y)
