@@ -45,10 +45,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         others = [pytest.mark.ci] if "golden" in metafunc.module.__name__ else []
         own, *rest = FORMS
         every = [own, *(pytest.param(form, marks=others) for form in rest)]
-        metafunc.parametrize("form", every, indirect=True, scope="module")
+        metafunc.parametrize("form", every, indirect=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def form(request: pytest.FixtureRequest) -> Iterator[str]:
     """Layers take the form of a backend; its name goes into the key of programs that a module keeps."""
     with taking(request.param):

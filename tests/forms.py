@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import pytest
 
+from edeline_jax.actor_critic.rollout import act, restart_ended
+
 FORMS = ("own", "cuda", "tpu")  # the first is that of the backend in use
 
 
@@ -25,6 +27,12 @@ def taking(form: str) -> Iterator[None]:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jax.lax, "platform_dependent", choose)
-        jax.clear_caches()  # what was traced before has another form
+        _forget_traces()
         yield
-    jax.clear_caches()
+    _forget_traces()
+
+
+def _forget_traces() -> None:
+    """Of the functions that are jitted for good, which would keep the form that they were traced with."""
+    for function in (act, restart_ended):
+        function.clear_cache()

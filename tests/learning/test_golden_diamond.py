@@ -206,7 +206,7 @@ def assert_state(env: ImaginationState, k: int) -> None:
 
 
 @pytest.mark.ci
-def test_every_imagined_step_from_the_recorded_frame(form: str) -> None:
+def test_every_imagined_step_from_the_recorded_frame() -> None:
     """Frames, logits, what memory is burnt in on at every start, and what is carried over."""
     reset = jax.jit(lambda start: imagination.reset(WEIGHTS, MODEL, start))
     advance = jax.jit(lambda *args: imagination.advance(WEIGHTS, MODEL, *args, SETUP.world_model_env))
@@ -235,7 +235,7 @@ def test_every_imagined_step_from_the_recorded_frame(form: str) -> None:
 
 
 @pytest.mark.ci
-def test_two_actor_critic_updates(form: str) -> None:
+def test_two_actor_critic_updates() -> None:
     """Whole rollouts with the program's own restarts, from the recorded frames; losses and gradients on these."""
     step = imagination.step
 
