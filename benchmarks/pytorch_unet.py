@@ -1,11 +1,11 @@
 """Times the denoiser's U-Net against the same network in PyTorch's layers: `python -m benchmarks.pytorch_unet`.
 
-Times forward alone and with gradients, at the paper's size and with the same weights, after comparing the outputs.
-Needs the extra `torch`. PyTorch runs eagerly, as the authors' program does, in its default layout (NCHW); ours runs as
-in an update program: compiled, inside a loop.
+Times forward alone and with gradients, at the paper's size and with the same weights, after comparing the outputs; in
+turn, and prints medians and the median of the rounds' ratios. Needs the extra `torch`. PyTorch runs eagerly, as the
+authors' program does, in its default layout (NCHW) and on all cores; ours runs as in an update program: compiled,
+inside a loop, on a CPU spread over one device per core (JAX_NUM_CPU_DEVICES: another number).
 """
 
-import statistics
 from collections.abc import Callable, Sequence
 
 import jax
@@ -13,18 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from absl import flags
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 from torch import nn
 
-from benchmarks.timing import seconds
+from benchmarks.timing import Comparison, compare, seconds
 from configs.atari import get_config
 from edeline_jax.agent.networks import build_agent, init_params
 from edeline_jax.agent.reference import DEAD, to_torch
 from edeline_jax.config import pour
 from edeline_jax.nn.unet import UNet as OurUNet
 from edeline_jax.runtime import command_line
+from edeline_jax.runtime.devices import AXIS, lift, make_mesh, spread_over_cores
 
 BATCH = flags.DEFINE_integer("batch", 4, "Frames per call.", lower_bound=1)
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed rounds, PyTorch and JAX in turn.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Timed rounds.", lower_bound=1)
 LOOP = 3
 PREFIX = "world_model.denoiser.inner_model.unet."
 
@@ -156,6 +159,7 @@ class UNet(nn.Module):
 def main(argv: Sequence[str]) -> None:
     """Prints milliseconds per call of both networks, and PyTorch's time divided by ours."""
     del argv
+    spread_over_cores(BATCH.value, None)
     config = pour(get_config("breakout"))
     inner = config.agent.denoiser.inner_model
     agent = build_agent(config, 4)
@@ -166,11 +170,15 @@ def main(argv: Sequence[str]) -> None:
     theirs = reference_calls(to_torch(params, config), x, cond)
     ours = our_calls(params["world_model"]["params"]["denoiser"]["inner_model"]["unet"], x, cond)
     np.testing.assert_allclose(ours["output"](), theirs["output"](), atol=2e-4)
-    print("| | PyTorch, ms | here, ms | ratio |\n|---|---|---|---|")
+    print(f"| | PyTorch, ms | here on {jax.device_count()} devices, ms | ratio |\n|---|---|---|---|")
     for name in ("forward", "with gradients"):
-        pairs = [(seconds(theirs[name]), seconds(ours[name]) / LOOP) for _ in range(ROUNDS.value + 1)][1:]
-        torch_ms, jax_ms = (statistics.median(column) * 1e3 for column in zip(*pairs, strict=True))
-        print(f"| {name} | {torch_ms:.0f} | {jax_ms:.0f} | {torch_ms / jax_ms:.2f} |", flush=True)
+        found = compared(theirs[name], ours[name])
+        print(f"| {name} | {found.first * 1e3:.0f} | {found.second * 1e3:.0f} | {found.ratio:.2f} |", flush=True)
+
+
+def compared(theirs: Callable, ours: Callable) -> Comparison:
+    """Seconds of a call of each network."""
+    return compare(lambda: seconds(theirs), lambda: seconds(ours) / LOOP, ROUNDS.value)
 
 
 def reference_calls(state_dict: dict[str, np.ndarray], x: np.ndarray, cond: np.ndarray) -> dict[str, Callable]:
@@ -194,27 +202,35 @@ def reference_calls(state_dict: dict[str, np.ndarray], x: np.ndarray, cond: np.n
 
 
 def our_calls(params: dict, x: np.ndarray, cond: np.ndarray) -> dict[str, Callable]:
-    """Our network with these weights, likewise; a timed call runs it `LOOP` times in one compiled loop."""
-    inner = pour(get_config("breakout")).agent.denoiser.inner_model
-    net = OurUNet(inner.channels, inner.depths, inner.attn_depths)
+    """Our network with these weights, likewise, on every device's share of the frames.
 
-    def output(params: dict) -> jax.Array:
+    A timed call runs it `LOOP` times in one compiled loop.
+    """
+    inner = pour(get_config("breakout")).agent.denoiser.inner_model
+    net, mesh = OurUNet(inner.channels, inner.depths, inner.attn_depths), make_mesh()
+    specs = P(), P(AXIS), P(AXIS)
+    arrays = [jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip((params, x, cond), specs, strict=True)]
+
+    def output(params: dict, x: jax.Array, cond: jax.Array) -> jax.Array:
         return net.apply({"params": params}, x, cond)
 
+    def gradients(params: dict, *inputs: jax.Array) -> dict:
+        own = jax.grad(lambda params: jnp.square(output(params, *inputs)).mean())(params)
+        return jax.lax.pmean(own, AXIS)
+
     def loop(call: Callable) -> Callable:
-        def body(_: int, params: dict) -> dict:
-            result = call(params)
-            total = sum(leaf.sum() for leaf in jax.tree.leaves(result))
-            return jax.tree.map(lambda p: p + 1e-9 * total, params)  # so that XLA can remove no call
+        def looped(params: dict, x: jax.Array, cond: jax.Array, n: jax.Array) -> dict:
+            def body(_: int, params: dict) -> dict:
+                total = sum(leaf.sum() for leaf in jax.tree.leaves(call(params, x, cond)))
+                return jax.tree.map(lambda p: p + 1e-9 * total, params)  # so that XLA can remove no call
 
-        looped = jax.jit(lambda params, n: jax.lax.fori_loop(0, n, body, params))
-        return lambda: jax.block_until_ready(looped(params, LOOP))
+            return jax.lax.fori_loop(0, n, body, params)
 
-    return {
-        "output": lambda: np.asarray(output(params)),
-        "forward": loop(output),
-        "with gradients": loop(jax.grad(lambda params: jnp.square(output(params)).mean())),
-    }
+        program = lift(looped, mesh, (*specs, P()), P(), donate=())
+        return lambda: program(*arrays, LOOP)
+
+    whole = lift(output, mesh, specs, P(AXIS), donate=())
+    return {"output": lambda: np.asarray(whole(*arrays)), "forward": loop(output), "with gradients": loop(gradients)}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,17 @@
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
+
+
+class Comparison(NamedTuple):
+    """Median seconds of two things, and the median ratio of the first to the second, taken round by round."""
+
+    first: float
+    second: float
+    ratio: float
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -17,6 +26,16 @@ def seconds(action: Callable[[], object]) -> float:
 def median_seconds(action: Callable[[], object], repeats: int) -> float:
     """Median seconds of `repeats` calls, after one that is not counted."""
     return statistics.median([seconds(action) for _ in range(repeats + 1)][1:])
+
+
+def compare(first: Callable[[], float], second: Callable[[], float], rounds: int) -> Comparison:
+    """Times two things in turn, so that what else the machine does slows both; the first round is not counted.
+
+    Each call returns its seconds.
+    """
+    pairs = [(first(), second()) for _ in range(rounds + 1)][1:]
+    columns = *zip(*pairs, strict=True), [a / b for a, b in pairs]
+    return Comparison(*map(statistics.median, columns))
 
 
 def matmul_rate(dtype: str, repeats: int) -> float:

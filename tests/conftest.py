@@ -12,6 +12,7 @@ import pytest
 
 from edeline_jax.dataset.__main__ import main as dataset_program
 from tests.emitters import SIMPLE
+from tests.forms import FORMS, taking
 from tests.golden_data import PRECISION
 from tests.in_process import call, train_here
 from tests.runs import write_recordings
@@ -36,6 +37,22 @@ def _precision(request: pytest.FixtureRequest) -> Iterator[None]:
     golden = "golden" in request.module.__name__
     with jax.default_matmul_precision(PRECISION) if golden else contextlib.nullcontext():
         yield
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that take a `form` run with each; those of recorded numbers take long."""
+    if "form" in metafunc.fixturenames:
+        others = [pytest.mark.ci] if "golden" in metafunc.module.__name__ else []
+        own, *rest = FORMS
+        every = [own, *(pytest.param(form, marks=others) for form in rest)]
+        metafunc.parametrize("form", every, indirect=True)
+
+
+@pytest.fixture
+def form(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Layers take the form of a backend; its name goes into the key of programs that a module keeps."""
+    with taking(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")

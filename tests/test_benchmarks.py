@@ -55,6 +55,17 @@ def test_updates(tmp_path: Path, environments: int) -> None:
 
 
 @pytest.mark.ci
+def test_cores() -> None:
+    """With one round, the ratio is that of the two times."""
+    printed = run("cores", f"--config={TINY}", ONE_ENVIRONMENT, "--batch=0", "--rounds=1")
+    assert printed.startswith("| update | one device, ms | 2 devices, ms | ratio |")
+    found = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| ([\d.]+) \|$", printed, re.MULTILINE)
+    assert [network for network, *_ in found] == ["world_model", "actor_critic"]
+    for _, one, every, ratio in found:
+        assert float(ratio) == pytest.approx(int(one) / int(every), rel=0.1)
+
+
+@pytest.mark.ci
 def test_epoch() -> None:
     assert "inside the update programs: " in run("epoch", f"--config={TINY}", ONE_ENVIRONMENT, "--updates=1")
 

@@ -147,7 +147,7 @@ def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part:
         lengths = setup.context, setup.burn_in + 1
         return start_places(replay, key, setup.share(c.batch_size), *lengths, c.sample_weights)
 
-    return jax.lax.map(starts, keys)
+    return jax.vmap(starts)(keys)  # a loop would launch the many small kernels once per step
 
 
 def begin_imagining(params: Params, start: Segment, setup: Setup) -> RolloutState:

@@ -81,7 +81,7 @@ def state(world_model: dict | None = None, batch_number: int = 0, warm_up: int =
 
 
 @functools.cache
-def world_model_program() -> Callable:
+def world_model_program(form: str) -> Callable:
     """`train_world_model`: (state, int32) -> (state, metrics and gradients).
 
     Update 0 learns from the batch of world_model_loss.npz, updates 1 to 3 from those of world_model_updates.npz.
@@ -107,9 +107,9 @@ def compiled(program: Callable, *args) -> Callable:
     return jax.jit(program).lower(*args, np.int32(1)).compile(AS_IN_A_RUN)
 
 
-def test_world_model_loss() -> None:
+def test_world_model_loss(form: str) -> None:
     arrays = load("world_model_loss")
-    metrics = world_model_program()(state(world_model=harmonized_params()), np.int32(1))[1]
+    metrics = world_model_program(form)(state(world_model=harmonized_params()), np.int32(1))[1]
     grads = metrics["gradients"]
     assert_close(metrics["loss_world_model"], arrays["loss"], 1e-5)
     for name in ("loss_world_model", "loss_end", "harmony_s1", "harmony_s2"):
@@ -133,9 +133,9 @@ def test_world_model_loss() -> None:
     assert_close(metrics["grad_norm"], arrays["grad_norm"], 1e-4)
 
 
-def test_three_world_model_updates() -> None:
+def test_three_world_model_updates(form: str) -> None:
     arrays, before = load("world_model_updates"), state(batch_number=1, warm_up=50)
-    after, metrics = world_model_program()(before, np.int32(3))
+    after, metrics = world_model_program(form)(before, np.int32(3))
     assert metrics["num_updates"] == 3 and after.world_model.updates == 4
     assert_close(metrics["loss_world_model"], np.mean([arrays[f"step{i}_loss"] for i in range(3)]), 1e-5)
     assert_close(metrics["grad_norm"], np.mean([arrays[f"step{i}_grad_norm"] for i in range(3)]), 1e-3)
@@ -150,7 +150,7 @@ def test_three_world_model_updates() -> None:
 
     one_by_one = before
     for i in range(3):
-        one_by_one, metrics = world_model_program()(one_by_one, np.int32(1))
+        one_by_one, metrics = world_model_program(form)(one_by_one, np.int32(1))
         assert_close(metrics["loss_world_model"], arrays[f"step{i}_loss"], 1e-5)
         assert_close(metrics["grad_norm"], arrays[f"step{i}_grad_norm"], 1e-3)
     assert_same(one_by_one, after)
@@ -229,7 +229,7 @@ def recorded_draws(k: int) -> tuple[np.ndarray, tuple[StepDraws, np.ndarray], Se
 
 
 @functools.cache
-def actor_critic_program() -> Callable:
+def actor_critic_program(form: str) -> Callable:
     """`train_actor_critic` on recorded draws: (state, from the record, int32) -> (state, metrics and trajectory).
 
     "From the record" makes every imagined step begin at the recorded frame, which may differ from our own by a level.
@@ -288,11 +288,11 @@ def actor_critic_program() -> Callable:
 
 
 @functools.cache
-def two_updates(from_record: bool) -> list[tuple[TrainState, dict]]:
+def two_updates(form: str, from_record: bool) -> list[tuple[TrainState, dict]]:
     """The state and the metrics after each."""
     results = [(state(), {})]
     for _ in range(2):
-        results.append(actor_critic_program()(results[-1][0], jnp.asarray(from_record), np.int32(1)))
+        results.append(actor_critic_program(form)(results[-1][0], jnp.asarray(from_record), np.int32(1)))
     return results
 
 
@@ -311,9 +311,9 @@ def levels(actual: jax.Array, expected: np.ndarray) -> np.ndarray:
     return np.abs(np.asarray(actual) - expected) * 255 / 2
 
 
-def test_imagined_steps_from_recorded_frames() -> None:
+def test_imagined_steps_from_recorded_frames(form: str) -> None:
     """Every step begins where the recorded one did; only values on an edge between two levels may flip."""
-    for k, (after, metrics) in enumerate(two_updates(from_record=True)[1:]):
+    for k, (after, metrics) in enumerate(two_updates(form, from_record=True)[1:]):
         arrays, trajectory = load("imagination"), metrics["trajectory"]
         assert_rollout(trajectory, k, 2e-3)
         env = after.rollout.env
@@ -330,9 +330,9 @@ def test_imagined_steps_from_recorded_frames() -> None:
             assert_close(cache.conv, arrays[f"it{k}_cache{i}_conv"].transpose(0, 2, 1), 1e-4)
 
 
-def test_whole_rollouts() -> None:
+def test_whole_rollouts(form: str) -> None:
     """Left alone, a flipped value flips others in the frames that follow, so frames agree only on the whole."""
-    results = two_updates(from_record=False)
+    results = two_updates(form, from_record=False)
     for k, (after, metrics) in enumerate(results[1:]):
         arrays = load("imagination")
         assert_rollout(metrics["trajectory"], k, 2e-2)
@@ -343,12 +343,12 @@ def test_whole_rollouts() -> None:
         ):
             difference = levels(ours, theirs)
             assert difference.mean() < 0.2
-    at_once = actor_critic_program()(state(), jnp.asarray(False), np.int32(2))[0]
+    at_once = actor_critic_program(form)(state(), jnp.asarray(False), np.int32(2))[0]
     assert_same(at_once, results[2][0])
 
 
-def test_two_actor_critic_updates() -> None:
-    arrays, results = load("imagination"), two_updates(from_record=True)
+def test_two_actor_critic_updates(form: str) -> None:
+    arrays, results = load("imagination"), two_updates(form, from_record=True)
     for k, ((before, _), (after, metrics)) in enumerate(itertools.pairwise(results)):
         for name in ("loss_actions", "loss_values", "loss_entropy", "loss_total", "policy_entropy"):
             assert_close(metrics[name], arrays[f"it{k}_metric_{name}"], 2e-5)
@@ -364,9 +364,11 @@ def test_two_actor_critic_updates() -> None:
         assert_same(after._replace(actor_critic=before.actor_critic, rollout=before.rollout), before)
 
 
-def test_actor_critic_weights_after_two_updates() -> None:
+def test_actor_critic_weights_after_two_updates(form: str) -> None:
     """They stay in the first, since the warm-up begins at 0, and take Adam's step in the second."""
-    before, between, after = (actor_critic_layout(s.actor_critic.params) for s, _ in two_updates(from_record=True))
+    before, between, after = (
+        actor_critic_layout(s.actor_critic.params) for s, _ in two_updates(form, from_record=True)
+    )
     grads = [dict(recorded(load("imagination"), f"it{k}_grad/")) for k in range(2)]
     start = {name: before[name] for name in grads[0]}
     expected, _ = adamw(start, lambda _, n: grads[n], 2, imagination_config().actor_critic.optimizer)

@@ -6,14 +6,6 @@ from edeline_jax.learning import optimizer
 from edeline_jax.learning.optimizer import global_norm
 
 
-@pytest.fixture(params=["cpu and tpu", "gpu"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Replaces the choice by backend."""
-    if request.param == "gpu":
-        monkeypatch.setattr(optimizer, "_norm_leaf_by_leaf", optimizer._norm_at_once)
-    return request.param
-
-
 @pytest.mark.parametrize("size", [0.1, 10.0])
 def test_clipping_is_optax_s(form: str, size: float) -> None:
     """By the norm of all arrays together, whatever their shapes; above and below the limit of 3."""

@@ -256,7 +256,8 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessons, "draw_loss", consumer())
     monkeypatch.setattr(imagination, "draw_step", consumer())
     monkeypatch.setattr(jax.random, "gumbel", consumer())
-    monkeypatch.setattr(jax.lax, "map", lambda function, keys: [function(key) for key in keys])
+    one_by_one = lambda function: lambda keys: jax.tree.map(lambda *x: jnp.stack(x), *map(function, keys))  # noqa: E731
+    monkeypatch.setattr(jax, "vmap", one_by_one)
     for update, part in ((0, 0), (0, 1), (1, 0)):
         updates.world_model_batch(KEY, replay(), update, part, SETUP)
         updates.actor_critic_places(KEY, None, update, part, SETUP)
@@ -266,6 +267,19 @@ def test_no_key_is_used_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     # segments, two keys of the loss; first starts; actions; noise and starts of every step
     assert len(used) == 5 * 3 * (3 + 1 + 1 + 2 * CONFIG.actor_critic.loss.backup_every)
     assert len(set(used)) == len(used)
+
+
+def test_starts_drawn_at_once_are_those_drawn_one_by_one() -> None:
+    """Bit for bit, so that a run that is resumed goes on as it began."""
+    key = updates._keys(KEY, 1, np.int32(5), np.int32(1), SETUP)[1]
+    step_keys = jax.random.split(jax.random.split(jax.random.fold_in(key, 1))[1], 4)  # backup_every
+    c = CONFIG.actor_critic.training
+    draw = jax.jit(
+        lambda key: start_places(replay(), key, c.batch_size, CONFIG.context, CONFIG.context, c.sample_weights)
+    )
+    alone = [draw(jax.random.fold_in(key, 0)), *(draw(jax.random.split(k)[1]) for k in step_keys)]
+    at_once = jax.jit(lambda: updates.actor_critic_places(KEY, replay(), np.int32(5), np.int32(1), SETUP))()
+    jax.tree.map(lambda every, *one: np.testing.assert_array_equal(every, np.stack(one)), at_once, *alone)
 
 
 def test_draws_of_a_rollout_are_those_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from edeline_jax.nn.convolution import convolve, padded_convolve, plain_convolve
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [8, 9])
-def test_equals_the_plain_form_with_its_gradients(size: int, stride: int, side: int) -> None:
+def test_equals_the_plain_form_with_its_gradients(form: str, size: int, stride: int, side: int) -> None:
     keys = jax.random.split(jax.random.key(0), 3)
     x, kernel = jax.random.normal(keys[0], (2, side, side + 1, 5)), jax.random.normal(keys[1], (size, size, 5, 7))
     y, pull = jax.vjp(lambda x, k: convolve(x, k, stride), x, kernel)
@@ -57,7 +57,7 @@ def test_bfloat16_kernel_gradients_add_up_in_float32(monkeypatch: pytest.MonkeyP
     assert gradient[1, 1, 0, 0] == 2048
 
 
-def test_stride_two_sees_the_row_before_each_pixel_pair() -> None:
+def test_stride_two_sees_the_row_before_each_pixel_pair(form: str) -> None:
     """Padding 1 on every side, as in PyTorch: output pixel 0 is centred on input pixel 0."""
     x = jnp.arange(16.0).reshape(1, 4, 4, 1)
     centre = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)

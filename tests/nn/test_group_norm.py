@@ -5,16 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.nn import group_norm
 from edeline_jax.nn.group_norm import group_normalize
-
-
-@pytest.fixture(params=["cpu and tpu", "gpu"])
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Replaces the choice by backend."""
-    if request.param == "gpu":
-        monkeypatch.setattr(group_norm, "ELSEWHERE", group_norm.ON_GPU)
-    return request.param
 
 
 def in_two_passes(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:

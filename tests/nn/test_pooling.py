@@ -3,16 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.nn import pooling
 from edeline_jax.nn.pooling import max_pool
-
-
-@pytest.fixture(params=["cpu and tpu", "gpu"], autouse=True)
-def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Replaces the choice by backend."""
-    if request.param == "gpu":
-        monkeypatch.setattr(pooling, "_by_windows", pooling._by_corners)
-    return request.param
 
 
 def by_hand(x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +18,7 @@ def by_hand(x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("shape", [(2, 6, 4, 3), (1, 7, 5, 2)], ids=["even", "odd"])
-def test_gradient_goes_to_the_first_largest_pixel(shape: tuple[int, ...]) -> None:
+def test_gradient_goes_to_the_first_largest_pixel(form: str, shape: tuple[int, ...]) -> None:
     """Few different values, so that most windows hold their maximum more than once."""
     rng = np.random.default_rng(0)
     x = rng.integers(-1, 2, shape).astype(np.float32)
@@ -39,7 +30,7 @@ def test_gradient_goes_to_the_first_largest_pixel(shape: tuple[int, ...]) -> Non
     np.testing.assert_array_equal(pull(dy)[0], expected_dx)
 
 
-def test_bfloat16_keeps_its_dtype_and_pixels() -> None:
+def test_bfloat16_keeps_its_dtype_and_pixels(form: str) -> None:
     x = jax.random.normal(jax.random.key(0), (1, 4, 4, 2)).astype(jnp.bfloat16)
     y, pull = jax.vjp(max_pool, x)
     (dx,) = pull(jnp.ones_like(y))

@@ -48,7 +48,7 @@ def golden_denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
     return quantize(denoise(noisy, sigma)[1])
 
 
-def test_unet_and_middle_block_attend_to_pixels_only() -> None:
+def test_unet_and_middle_block_attend_to_pixels_only(form: str) -> None:
     cond = modules["cond_out"][:1]
     unet = UNet(INNER.channels, INNER.depths, INNER.attn_depths, cross_attention=False)
     got = unet.apply(weights("denoiser", "inner_model", "unet"), image("unet_in"), cond)
@@ -58,7 +58,7 @@ def test_unet_and_middle_block_attend_to_pixels_only() -> None:
     assert_close(block.apply(own, image("mid0_in"), cond), image("mid0_out"), 1e-5)
 
 
-def test_denoiser() -> None:
+def test_denoiser(form: str) -> None:
     F, denoised = jax.jit(denoise, compiler_options=AS_IN_A_RUN)(image("denoiser_noisy"), modules["denoiser_sigma"])
     assert_close(F, image("denoiser_model_output"), 1e-5)
     assert_close(denoised, image("denoiser_denoised"), 1e-5)
@@ -78,7 +78,7 @@ def test_the_condition_is_noise_and_actions_in_time_order() -> None:
     assert_close(x, modules["cond_out"], 1e-5)
 
 
-def test_sampler() -> None:
+def test_sampler(form: str) -> None:
     assert_close(karras_sigmas(SAMPLER), modules["sigmas_3"], 1e-6)
     x = image("euler3_x_init")
     trajectory = sample(golden_denoise, x, SAMPLER)
@@ -91,7 +91,7 @@ def test_sampler() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["re", "re_zero"])
-def test_reward_and_end_model(prefix: str) -> None:
+def test_reward_and_end_model(form: str, prefix: str) -> None:
     """On 5 pairs at once, from a given state and from zeros; and pair by pair, as in imagination."""
     start = LSTMState(modules["re_hx"], modules["re_cx"]) if prefix == "re" else MODEL.init_memory(2).lstm
     pairs = frames(modules["re_obs"]), jnp.asarray(modules["re_act"]), frames(modules["re_next_obs"])
@@ -118,7 +118,7 @@ def test_a_burn_in_begins_with_the_episode() -> None:
     assert np.abs(burn_in(before, actions) - expected).max() > 1e-3
 
 
-def test_actor_critic_step() -> None:
+def test_actor_critic_step(form: str) -> None:
     state = LSTMState(modules["ac_hx"], modules["ac_cx"])
     network = ActorCritic(config().agent, 5)
     logits, value, state = network.apply(params()["actor_critic"], frames(modules["ac_obs"]), state)

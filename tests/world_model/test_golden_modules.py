@@ -67,13 +67,13 @@ def test_karras_sigmas() -> None:
     assert_close(karras_sigmas(sampler_config(10, 5.0, 1, 20.0)), modules["sigmas_10"], 1e-6)
 
 
-def test_unet() -> None:
+def test_unet(form: str) -> None:
     unet = UNet(INNER.channels, INNER.depths, INNER.attn_depths)
     got = unet.apply(weights("denoiser", "inner_model", "unet"), image("unet_in"), modules["unet_cond"])
     assert_close(got, image("unet_out"))
 
 
-def test_middle_block_and_its_parts() -> None:
+def test_middle_block_and_its_parts(form: str) -> None:
     block = ("denoiser", "inner_model", "unet", "mid_blocks", "resblocks_0")
     x, cond = image("mid0_in"), modules["unet_cond"]
     assert_close(AdaGroupNorm().apply(weights(*block, "norm1"), (x,), cond), image("mid0_norm1_out"))
@@ -82,7 +82,7 @@ def test_middle_block_and_its_parts() -> None:
     assert_close(ResBlock(64, attention=True).apply(weights(*block), x, cond), image("mid0_out"))
 
 
-def test_denoiser() -> None:
+def test_denoiser(form: str) -> None:
     F, denoised = MODEL.apply(
         params()["world_model"],
         past_frames(modules["denoiser_obs"]),
@@ -120,7 +120,7 @@ def test_mamba_mixer() -> None:
     assert_close(got, modules["mamba_block0_out"])
 
 
-def test_memory_and_heads() -> None:
+def test_memory_and_heads(form: str) -> None:
     frames, actions = channels_last(modules["rem_obs"]), modules["rem_act"]
     h, _ = MODEL.apply(params()["world_model"], frames, actions, MODEL.init_memory(3), method="embed")
     assert_close(h, modules["rem_out"])
@@ -129,7 +129,7 @@ def test_memory_and_heads() -> None:
     assert_close(end, modules["end_logits"])
 
 
-def test_actor_critic_step() -> None:
+def test_actor_critic_step(form: str) -> None:
     state = LSTMState(modules["ac_hx"], modules["ac_cx"])
     network = ActorCritic(config().agent, 5)
     logits, value, state = network.apply(params()["actor_critic"], image("ac_obs"), state)
@@ -145,7 +145,7 @@ def golden_denoise(noisy: jax.Array, sigma: jax.Array) -> jax.Array:
 
 
 @pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
-def test_sampler(name: str, steps: int, order: int) -> None:
+def test_sampler(form: str, name: str, steps: int, order: int) -> None:
     """Later steps spread what a flip changes: most values must be right, and the steps, below, are held closer.
 
     With weights off by 1e-6 and 1e-5 of their size, 99 % and 96 % of the Heun trajectory stay within 0.01 levels, and
@@ -161,7 +161,7 @@ def test_sampler(name: str, steps: int, order: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "steps", "order"), [("euler3", 3, 1), ("heun5", 5, 2)])
-def test_every_step_of_the_sampler(name: str, steps: int, order: int) -> None:
+def test_every_step_of_the_sampler(form: str, name: str, steps: int, order: int) -> None:
     """From the recorded states, so that no flip of an earlier step blurs the comparison."""
     config, recorded = sampler_config(steps, 7.0, order, 5.0), channels_last(sampler[f"{name}_trajectory"])
     step = functools.partial(sample_step, golden_denoise, noise=None, sampler=config)
