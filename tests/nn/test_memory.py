@@ -85,6 +85,13 @@ def test_the_past_counts_and_the_future_does_not(kind: str) -> None:
     assert (reach[0, :5] > 0).all() and not reach[0, 5:].any() and not reach[1:].any()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_zeros_pass_on_what_they_get(kind: str) -> None:
+    zeros = jax.tree.map(np.zeros_like, params_of(kind))
+    y, _ = Memory(config_of(kind)).apply(zeros, inputs(), init_caches(config_of(kind), B))
+    np.testing.assert_allclose(y, inputs(), rtol=1e-6)
+
+
 def test_a_transformer_sees_its_window_and_in_which_order() -> None:
     x, cache = inputs(), init_cache(W, D, B)
     layer = TransformerLayer(W, 2)
