@@ -3,6 +3,7 @@
 Usage: `python -m edeline_jax.convert FROM TO [--config=configs/atari.py:breakout]`; FROM and TO are a run (its folder
 or `agents/EPOCH`), `FILE.safetensors` (one file, config included) or `FILE.pt` (the reference's `state_dict`). FROM may
 also be a run of the authors' programs, or a `.pt` file in it; its `config/trainer.yaml` says what its networks are.
+`example` is the agent that comes with the package.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("usage: python -m edeline_jax.convert FROM TO [--config=configs/FILE.py:SPEC]")
     from edeline_jax.agent.weights import read_agent, write_weights
     from edeline_jax.config import pour
+    from edeline_jax.workdir.example import agent_path
 
-    source = to_path(argv[1])
+    source = agent_path(argv[1])
     target = to_path(argv[2])
     weights = read_agent(source, None if CONFIG.value is None else pour(CONFIG.value))
     write_weights(target, weights)

@@ -1,8 +1,8 @@
 """Plays whole games with a trained agent and says how well it does, or with --probe what its memory holds.
 
 Usage: `python -m edeline_jax.evaluate (--workdir=RUN | --agent=FILE) [--probe]`. An agent is `RUN/agents/EPOCH`,
-`FILE.safetensors` or, with --config, the authors' `FILE.pt`. Without --probe the same command goes on where it was
-stopped.
+`FILE.safetensors`, `example`, which comes with the package, or, with --config, the authors' `FILE.pt`. Without --probe
+the same command goes on where it was stopped.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,9 @@ NUM_ENVS = flags.DEFINE_integer("num_envs", 16, "Games that are played at a time
 SEED = flags.DEFINE_integer("seed", 0, "Of games and actions: equal seeds give equal games. Default: 0.", lower_bound=0)
 JSON = flags.DEFINE_string("json", "", "File for the figures. Default: in the folder --output.")
 PROBE = flags.DEFINE_bool("probe", False, "What can be read linearly from the memory, in place of scores.")
-OUTPUT = flags.DEFINE_string("output", "", "Folder for figures and films. Default: RUN/evaluation, or beside FILE.")
+OUTPUT = flags.DEFINE_string(
+    "output", "", "Folder for figures and films. Default: RUN/evaluation, beside FILE, or outputs/example."
+)
 
 
 def refresh_page(run: Path) -> None:
@@ -50,10 +52,11 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.evaluation.rounds import Plan
     from edeline_jax.runtime import devices, memory
     from edeline_jax.runtime.interruption import Interrupted, Interruption
+    from edeline_jax.workdir.example import agent_path
     from edeline_jax.workdir.folder import RunFolder
 
     devices.require()
-    source = to_path(WORKDIR.value or AGENT.value)
+    source = to_path(WORKDIR.value) if WORKDIR.value else agent_path(AGENT.value)
     if WORKDIR.value:
         RunFolder(source).read_config()  # which only a run has
     config = None if CONFIG.value is None else pour(CONFIG.value)

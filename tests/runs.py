@@ -82,10 +82,12 @@ def read_until(process: subprocess.Popen, beginning: str) -> None:
     raise AssertionError(f"no line begins with {beginning!r}: {process.stderr.read()}")
 
 
-def module(name: str, *arguments: object, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def module(
+    name: str, *arguments: object, variables: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess:
     line = [sys.executable, "-m", name, *map(str, arguments)]
-    env = environment(**(variables or {}))
-    return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    env = environment(**{"PYTHONPATH": str(ROOT)} | (variables or {}))
+    return subprocess.run(line, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
 
 
 def rows(workdir: Path) -> list[dict]:

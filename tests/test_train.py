@@ -324,7 +324,7 @@ def test_what_a_run_collected_can_be_exported(
         ("configs/minigrid.py:memory_s8", "", "unknown environment 'memory_s8'; did you mean MiniGrid-MemoryS9-v0"),
         ("configs/gymnasium.py:CartPol-v1", "", "Gymnasium has no environment 'CartPol-v1'; did you mean CartPole-v1"),
         ("configs/crafter.py:small", "", "configs/crafter.py: unknown preset 'small'; known: diamond, tiny"),
-        ("configs/atari.py:pong,small", "", "unknown preset 'small'; known: diamond, tiny, quickstart"),
+        ("configs/atari.py:pong,small", "", "unknown preset 'small'; known: diamond, tiny, quickstart, example"),
         ("configs/atari.py:pong", "--config.env.numenvs=8", 'unknown key in an override: Did you mean "num_envs"'),
         ("configs/atari.py:pong", "--config.env.num_envs=many", "error: flag --config.env.num_envs=many"),
         ("configs/atari.py:pong", "--config.world_model.loss.horizon=1", "raise horizon to at least 2"),

@@ -10,7 +10,7 @@ from edeline_jax.config import Config
 from edeline_jax.config.schema import InitializationConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.runtime.errors import UserError
-from edeline_jax.runtime.files import to_path
+from edeline_jax.workdir.example import agent_path
 
 # key of the config -> prefixes of the names of its tensors, EDELINE's and DIAMOND's
 PARTS = {
@@ -34,7 +34,7 @@ def with_initial_weights(params: Params, config: Config) -> Params:
       UserError: tensors are missing in the file or have another shape; names them.
     """
     c = config.initialization
-    return with_weights_of(to_path(c.path_to_ckpt), params, config, _prefixes(c)) if c.path_to_ckpt else params
+    return with_weights_of(agent_path(c.path_to_ckpt), params, config, _prefixes(c)) if c.path_to_ckpt else params
 
 
 def with_weights_of(source: Path, params: Params, config: Config, prefixes: tuple[str, ...] = ("",)) -> Params:

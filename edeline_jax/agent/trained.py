@@ -18,7 +18,7 @@ from edeline_jax.config.schema import WorldModelEnvConfig
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.segment import pad
-from edeline_jax.runtime.files import to_path
+from edeline_jax.workdir.example import agent_path
 from edeline_jax.world_model.model import WorldModel
 from edeline_jax.world_model.prediction import Imagined, imagine
 
@@ -146,7 +146,8 @@ def load(
     """Reads a trained agent.
 
     Args:
-      path: a run, its `agents/EPOCH`, `FILE.safetensors`, or the authors' `FILE.pt`.
+      path: a run, its `agents/EPOCH`, `FILE.safetensors`, the authors' `FILE.pt`, or "example", the agent that comes
+        with the package.
       config: a config or the name of one ("atari:breakout"); needed for a `.pt`, which does not say what it is of.
       greedy: the agent takes the likeliest action instead of drawing one from its policy, as it was trained to.
       seed: of its random numbers.
@@ -155,7 +156,7 @@ def load(
       UserError: the file cannot be read, or does not fit the config.
     """
     values = load_config(config) if isinstance(config, str) else config
-    weights = read_agent(to_path(os.fspath(path)), None if values is None else pour(values))
+    weights = read_agent(agent_path(os.fspath(path)), None if values is None else pour(values))
     return trained_agent(weights, Policy(greedy), seed)
 
 

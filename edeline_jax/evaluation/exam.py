@@ -18,6 +18,7 @@ from edeline_jax.evaluation.video import write_film
 from edeline_jax.report.published import published_scores
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
+from edeline_jax.workdir import example
 from edeline_jax.workdir.folder import RunFolder
 
 MOST_FRAMES = 1_000  # of a film; of a longer game it shows every k-th
@@ -60,7 +61,7 @@ def find_agent(source: Path) -> tuple[Path, Path, str]:
     """The agent that `source` stands for, the folder for its exams, and the beginning of their files' names.
 
     Args:
-      source: a run, whose newest agent counts, its `agents/EPOCH`, or a file.
+      source: a run, whose newest agent counts, its `agents/EPOCH`, or a file; the example's exams are the user's.
 
     Raises:
       UserError: a run without an agent.
@@ -75,6 +76,8 @@ def find_agent(source: Path) -> tuple[Path, Path, str]:
     run = RunFolder(source.parent.parent)
     if source.parent == run.agents:
         return source, run.exams, f"epoch-{source.name}"
+    if source == example.AGENT:
+        return source, example.OUTPUT, example.NAME
     return source, source.parent, source.stem
 
 

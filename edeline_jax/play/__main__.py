@@ -1,7 +1,8 @@
 """Plays in the world model, in a browser: you or the policy, in a dream, in the real game, or side by side.
 
-Usage: `python -m edeline_jax.play (--workdir=RUN | --agent=FILE) [--port=8080]`. An agent is `RUN/agents/EPOCH`,
-`FILE.safetensors` or, with --config, the authors' `FILE.pt`. It prints the address of the page.
+Usage: `python -m edeline_jax.play [--workdir=RUN | --agent=FILE] [--port=8080]`. An agent is `RUN/agents/EPOCH`,
+`FILE.safetensors` or, with --config, the authors' `FILE.pt`; without a flag, the one that comes with the package. It
+prints the address of the page.
 """
 
 import importlib.util
@@ -33,8 +34,8 @@ PACKAGES = ("starlette", "uvicorn", "websockets")
 
 def main(argv: Sequence[str]) -> None:
     """Serves the agent that the flags name."""
-    if len(argv) > 1 or bool(WORKDIR.value) == bool(AGENT.value):
-        raise UserError("usage: python -m edeline_jax.play (--workdir=RUN | --agent=FILE) [--port=8080] [--help]")
+    if len(argv) > 1 or (WORKDIR.value and AGENT.value):
+        raise UserError("usage: python -m edeline_jax.play [--workdir=RUN | --agent=FILE] [--port=8080] [--help]")
     if missing := [name for name in PACKAGES if not importlib.util.find_spec(name)]:
         raise UserError(f"the page needs {', '.join(missing)}: pip install 'edeline-jax[play]'")
     from edeline_jax.agent.weights import read_agent
@@ -44,11 +45,12 @@ def main(argv: Sequence[str]) -> None:
     from edeline_jax.play.server import directions, listen, serve
     from edeline_jax.play.stage import set_stage
     from edeline_jax.runtime import devices
+    from edeline_jax.workdir.example import NAME, agent_path
 
     keep_programs()
     devices.require()
     with listen(HOST.value, PORT.value) as listening:  # before the minutes that compiling may take
-        source = to_path(WORKDIR.value or AGENT.value)
+        source = to_path(WORKDIR.value) if WORKDIR.value else agent_path(AGENT.value or NAME)
         weights = read_agent(source, None if CONFIG.value is None else pour(CONFIG.value))
         stage = set_stage(source, to_path(DATASET.value) if DATASET.value else None, weights, command_line.say)
         gate = make_gate(HOST.value)

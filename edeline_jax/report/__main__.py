@@ -1,7 +1,8 @@
 """Prints the scores of a set of runs, and writes them as a page with charts.
 
 Usage: `python -m edeline_jax.report FOLDER [FOLDER ...] [--html=FILE] [--json=FILE]`; includes every run in and below
-the folders. The page of a single run shows all that is known of it, also while it goes on.
+the folders; `example` is the run that comes with the package. The page of a single run shows all that is known of it,
+also while it goes on.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from edeline_jax.report.table import table
 from edeline_jax.runtime import command_line
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.files import to_path, write_json
+from edeline_jax.workdir.example import run_path
 
 HTML = flags.DEFINE_string("html", "", "Also write a page to this file; it needs no other file and no network.")
 JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
@@ -22,7 +24,7 @@ JSON = flags.DEFINE_string("json", "", "Also write the figures to this file.")
 
 def main(argv: Sequence[str]) -> None:
     """Prints the table of the runs below the folders argv[1:]."""
-    folders = [to_path(name) for name in argv[1:]]
+    folders = [run_path(name) for name in argv[1:]]
     if not folders:
         raise UserError("usage: python -m edeline_jax.report FOLDER [FOLDER ...] [--html=FILE] [--json=FILE]")
     for folder in folders:

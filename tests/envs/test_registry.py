@@ -66,4 +66,5 @@ def test_the_list_has_every_id_and_preset_and_needs_no_jax() -> None:
     for family in FAMILIES:
         assert {*family.ids, f"{family.config}:"} <= set(words)
         assert set(getattr(load_module(family.config), "PRESETS", {})) <= set(words)
-    assert "atari: Atari 2600, first the 26 games of Atari 100k; presets: diamond, tiny, quickstart" in result.stdout
+    presets = "presets: diamond, tiny, quickstart, example"
+    assert f"atari: Atari 2600, first the 26 games of Atari 100k; {presets}" in result.stdout

@@ -17,8 +17,8 @@ from tests.runs import ROOT, assert_one_line_error, environment, module
 SSH = {"SSH_CONNECTION": "10.0.0.5 51000 10.0.0.7 22", "USER": "me", "LOGNAME": "me"}
 
 
-@pytest.mark.parametrize("flags", [(), ("--workdir=a", "--agent=b"), ("--workdir=a", "b")])
-def test_one_agent_is_named(flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("flags", [("--workdir=a", "--agent=b"), ("--workdir=a", "b")])
+def test_more_than_one_agent_is_refused(flags: tuple[str, ...]) -> None:
     assert_one_line_error(module("edeline_jax.play", *flags), "usage: ", "--workdir=RUN | --agent=FILE")
 
 
