@@ -24,6 +24,8 @@ class ReplayKeeper:
 
     Every process gets the steps of all processes, and keeps those of its own environments, or all steps where the
     environments do not divide over the devices.
+
+    part: the number of steps of each stream that a program appends; longer chunks go in parts.
     """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal, capacity: int):
@@ -38,7 +40,7 @@ class ReplayKeeper:
             first = jax.process_index() * num_streams
         self._own = slice(first, first + num_streams)
         steps = min(config.collection.steps_per_epoch, config.collection.num_steps_total)
-        self._part = -(-steps // config.env.num_envs)  # fixed, so one program appends all
+        self.part = -(-steps // config.env.num_envs)
         self._table = EpisodeTable(num_streams, capacity, devices)
         self._reward_signs = np.zeros(SIGNS, int)  # of steps with reward < 0, = 0, > 0
 
@@ -65,7 +67,7 @@ class ReplayKeeper:
     def add(self, replay: Replay, chunk: Chunk) -> Replay:
         """Adds the new steps of all processes to the journal, and this process's to the replay, which is donated."""
         n = chunk.actions.shape[1]
-        everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self._part))))
+        everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self.part))))
         chunk = Chunk(*(x[:, :n] for x in everywhere))
         if cluster.is_main():
             self._journal.append(chunk, self.step)
@@ -78,8 +80,8 @@ class ReplayKeeper:
         if is_on_host(replay):
             write(replay, own, first)
             return replay
-        for begin in range(0, own.actions.shape[1], self._part):
-            part = filled_up(Chunk(*(x[:, begin : begin + self._part] for x in own)), self._part)
+        for begin in range(0, own.actions.shape[1], self.part):
+            part = filled_up(Chunk(*(x[:, begin : begin + self.part] for x in own)), self.part)
             replay = _append(replay, cluster.place(part, self._sharding), first + begin)
         return replay
 
