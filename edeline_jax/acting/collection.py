@@ -33,11 +33,13 @@ class Collector:
 
     def _begin(self) -> Player | CompiledPlayer:
         c, network = self._config, self._agent.actor_critic
-        env_steps = self.keeper.step * c.env.num_envs
+        saved = self.keeper.open_games
+        steps = int(saved["steps"][0]) if saved else 0  # of the environments that these games are in
+        env_steps = (self.keeper.step - steps) * c.env.num_envs
         key = jax.random.fold_in(jax.random.fold_in(self._key, env_steps), jax.process_index())
         env = make_training_env(c, env_steps)
         if isinstance(env, InJit):
-            return CompiledPlayer(env, network, c.collection.epsilon, key, self.keeper.part)
+            return CompiledPlayer(env, network, c.collection.epsilon, key, self.keeper.part, saved)
         return Player(env, network, c.collection.epsilon, key)
 
 
@@ -54,7 +56,7 @@ def collect(
       The replay with the new steps, and the games that ended in this process's environments.
     """
     chunk, games = player.play(params, -(-num_steps // (player.env.num_envs * jax.process_count())))
-    return keeper.add(replay, chunk), games
+    return keeper.add(replay, chunk, player.open_games()), games
 
 
 def make_training_env(config: Config, env_steps: int) -> VectorEnv:

@@ -1,30 +1,22 @@
 """Plays worlds written in JAX: many steps of the policy and of all environments in one call of a compiled program."""
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from edeline_jax.acting.open_games import OpenGames, fit, named, restored
 from edeline_jax.acting.scoreboard import Game, Scoreboard
 from edeline_jax.actor_critic.choice import choose
 from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.envs.in_jit import InJit, World, reset_all, step_all
-from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
 
 MOST_STEPS = 8_192  # of all environments in one call; their frames of 64 x 64 take 100 MB
-
-
-class OpenGames(NamedTuple):
-    """N games between two steps."""
-
-    frames: jax.Array  # uint8 [N, H, W, 3]: to act on
-    fresh: jax.Array  # bool [N]: where the LSTM begins from zeros
-    lstm: LSTMState
-    world: Any  # the world's state, leaves [N, ...]
 
 
 class CompiledPlayer:
@@ -33,21 +25,46 @@ class CompiledPlayer:
     env: says which world, how many, and their key; its own games are not touched.
     """
 
-    def __init__(self, env: InJit, network: ActorCritic, epsilon: float, key: jax.Array, length: int):
-        """`length`: the most steps of each environment in one call; a call of any number is the same program."""
+    def __init__(
+        self,
+        env: InJit,
+        network: ActorCritic,
+        epsilon: float,
+        key: jax.Array,
+        length: int,
+        saved: Mapping[str, np.ndarray] | None = None,
+    ):
+        """Begins new games, or goes on in those of an earlier player of the same environments.
+
+        Args:
+          length: the most steps of each environment in one call; a call of any number is the same program.
+          saved: `open_games` of the earlier player; empty if there was none. It must have had the same keys.
+        """
         self.env = env
         self._network = network
         self._epsilon = epsilon
         self._keys = key, env.key
         self._length = max(1, min(length, MOST_STEPS // env.num_envs))
-        self._step = 0
-        self._games = self._begin()
         self._scoreboard = Scoreboard(env.num_envs)
+        self._step = int(saved["steps"][0]) if saved else 0
+        like = jax.eval_shape(self._begin)
+        if saved and fit(saved, like):
+            games = restored(saved, like)
+            self._scoreboard.restore(saved["scores"], saved["lengths"])
+        else:
+            games = self._begin()
+        # where the parameters are: the program of the first call would not be that of the others
+        self._games = jax.device_put(games, jax.local_devices()[0])
 
     def _begin(self) -> OpenGames:
         n = self.env.num_envs
         frames, world = reset_all(self.env.world, jax.random.fold_in(self.env.key, self._step + 1), n)
         return OpenGames(frames, jnp.ones(n, bool), self._network.init_state(n), world)
+
+    def open_games(self) -> dict[str, np.ndarray]:
+        """The games as they stand: arrays [N, ...] by name."""
+        count = {"steps": np.full(self.env.num_envs, self._step)}  # since the environments were made
+        return count | self._scoreboard.open_games() | jax.device_get(named(self._games))
 
     def play(self, params: Params, num_steps: int) -> tuple[Chunk, list[Game]]:
         """See `Player.play`."""

@@ -1,6 +1,9 @@
 """Worlds in JAX played in compiled programs, beside the player that goes step by step."""
 
+from typing import Any, NamedTuple
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from edeline_jax.acting.player import Player
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import pour
+from edeline_jax.envs.game import Moment
 from edeline_jax.envs.in_jit import InJit, World
 from edeline_jax.envs.recall import Recall
 from edeline_jax.replay.chunk import Chunk
@@ -28,8 +32,8 @@ def networks(world: World) -> tuple:
     return network, random_policy(network)
 
 
-def compiled(world: World, length: int = LENGTH) -> CompiledPlayer:
-    return CompiledPlayer(InJit(world, N, seed=3), networks(world)[0], EPSILON, jax.random.key(5), length)
+def compiled(world: World, length: int = LENGTH, saved: dict[str, np.ndarray] | None = None) -> CompiledPlayer:
+    return CompiledPlayer(InJit(world, N, seed=3), networks(world)[0], EPSILON, jax.random.key(5), length, saved)
 
 
 def step_by_step(world: World) -> Player:
@@ -72,3 +76,62 @@ def test_it_plays_what_the_player_plays_step_by_step(world: World) -> None:
     assert len(np.unique(whole.actions[whole.starts == 0])) > 1
     for got, lstm in zip(player._games.lstm, other._chooser._lstm, strict=True):
         np.testing.assert_allclose(got, lstm, atol=1e-5)
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_the_length_of_a_call_changes_nothing(world: World) -> None:
+    """Bit by bit, since it is one loop; a call is never longer than some thousand steps of all environments."""
+    _, policy = networks(world)
+    expected, games = played(compiled(world, 60), policy, [60])
+    for length in (1, 13, 10**6):
+        player = compiled(world, length)
+        chunks, same_games = played(player, policy, [23, 37])
+        assert_equal(joined(chunks), expected[0])
+        assert games == same_games and player._length == min(length, 8_192 // N)
+
+
+class Noisy(NamedTuple):
+    """`Counting`, whose state holds a key, from which the number goes on; and a flag."""
+
+    size: int = 20
+    num_actions: int = 3
+
+    def reset(self, key: jax.Array) -> tuple[jax.Array, Any]:
+        frame, state = Counting(self.size, self.num_actions, 9).reset(key)
+        return frame, (key, state, jnp.zeros((), bool))
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array) -> tuple[Moment, Any]:
+        own, counting, flag = state
+        own, draw = jax.random.split(own)
+        action = action + jax.random.randint(draw, (), 0, 2)
+        moment, counting = Counting(self.size, self.num_actions, 9).step(key, counting, action)
+        return moment, (own, counting, ~flag)
+
+
+def test_games_go_on_from_their_arrays_alone() -> None:
+    """As in another process: also those of a world that keeps keys."""
+    world = Noisy()
+    _, policy = networks(world)
+    expected, games = played(compiled(world), policy, [17, 30])
+    first = compiled(world)
+    _, before = played(first, policy, [17])
+    saved = {name: np.array(array) for name, array in first.open_games().items()}
+    assert all(len(array) == N for array in saved.values())
+    second = compiled(world, saved=saved)
+    chunks, after = played(second, policy, [30])
+    assert_equal(chunks[0], expected[1])
+    assert before + after == games and before and after
+    assert not chunks[0].starts[:, 0].all()
+
+
+def test_games_of_another_version_of_a_world_are_left_there() -> None:
+    """New ones begin, with random numbers of their own."""
+    world = WORLDS["recall"]
+    _, policy = networks(world)
+    first = compiled(world)
+    before, _ = played(first, policy, [20])
+    saved = first.open_games()
+    for changed in ({"world.delay": saved["world.delay"].astype(np.int16)}, {"lstm.hx": saved["lstm.hx"][:, :3]}):
+        chunks, games = played(compiled(world, saved=saved | changed), policy, [20])
+        assert chunks[0].starts[:, 0].all() and all(game.length <= 20 for game in games)
+        assert (chunks[0].frames[:, 0] != before[0].frames[:, 0]).any()
