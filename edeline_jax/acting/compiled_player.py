@@ -49,12 +49,11 @@ class CompiledPlayer:
         self._step = int(saved["steps"][0]) if saved else 0
         like = jax.eval_shape(self._begin)
         if saved and fit(saved, like):
-            games = restored(saved, like)
             self._scoreboard.restore(saved["scores"], saved["lengths"])
         else:
-            games = self._begin()
-        # where the parameters are: the program of the first call would not be that of the others
-        self._games = jax.device_put(games, jax.local_devices()[0])
+            saved = jax.device_get(named(self._begin()))
+        # without weak types, and where the parameters are: else the program of the first call were not that of the next
+        self._games = jax.device_put(restored(saved, like), jax.local_devices()[0])
 
     def _begin(self) -> OpenGames:
         n = self.env.num_envs

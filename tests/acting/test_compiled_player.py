@@ -83,7 +83,7 @@ def test_the_length_of_a_call_changes_nothing(world: World) -> None:
     """Bit by bit, since it is one loop; a call is never longer than some thousand steps of all environments."""
     _, policy = networks(world)
     expected, games = played(compiled(world, 60), policy, [60])
-    for length in (1, 13, 10**6):
+    for length in (1, 13, 10_000):
         player = compiled(world, length)
         chunks, same_games = played(player, policy, [23, 37])
         assert_equal(joined(chunks), expected[0])
@@ -91,21 +91,21 @@ def test_the_length_of_a_call_changes_nothing(world: World) -> None:
 
 
 class Noisy(NamedTuple):
-    """`Counting`, whose state holds a key, from which the number goes on; and a flag."""
+    """`Counting` with a key in its state, which draws how far the number goes on, and a count of a weak type."""
 
     size: int = 20
     num_actions: int = 3
 
     def reset(self, key: jax.Array) -> tuple[jax.Array, Any]:
         frame, state = Counting(self.size, self.num_actions, 9).reset(key)
-        return frame, (key, state, jnp.zeros((), bool))
+        return frame, (key, state, jnp.asarray(0))
 
     def step(self, key: jax.Array, state: Any, action: jax.Array) -> tuple[Moment, Any]:
-        own, counting, flag = state
+        own, counting, count = state
         own, draw = jax.random.split(own)
         action = action + jax.random.randint(draw, (), 0, 2)
         moment, counting = Counting(self.size, self.num_actions, 9).step(key, counting, action)
-        return moment, (own, counting, ~flag)
+        return moment, (own, counting, count + jnp.int32(1))
 
 
 def test_games_go_on_from_their_arrays_alone() -> None:
@@ -122,6 +122,19 @@ def test_games_go_on_from_their_arrays_alone() -> None:
     assert_equal(chunks[0], expected[1])
     assert before + after == games and before and after
     assert not chunks[0].starts[:, 0].all()
+
+
+def test_a_world_compiles_once() -> None:
+    """In calls before and after a resume, with parameters on a device, whatever types its first state has."""
+    network, policy = networks(Noisy())
+    policy = jax.device_put(policy, jax.devices()[0])
+    before = play_steps._cache_size()
+    player = CompiledPlayer(InJit(Noisy(), N, 0), network, 0.1, jax.random.key(0), 9)
+    for num_steps in (9, 9, 4):
+        player.play(policy, num_steps)
+    again = CompiledPlayer(InJit(Noisy(), N, 0), network, 0.1, jax.random.key(0), 9, player.open_games())
+    again.play(policy, 9)
+    assert play_steps._cache_size() == before + 1
 
 
 def test_games_of_another_version_of_a_world_are_left_there() -> None:
