@@ -82,6 +82,16 @@ def test_scaling() -> None:
 
 
 @pytest.mark.ci
+def test_collection() -> None:
+    worlds = "recall:recall_16", "catch"
+    printed = run("collection", *worlds, f"--agent={TINY}", "--envs=2,3", "--size=16", "--steps=4", "--repeats=1")
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith(("| recall", "| catch"))]
+    players = {"recall:recall_16": ["step by step", "compiled"], "catch": ["step by step"]}
+    expected = [[world, envs, player] for world in worlds for envs in "23" for player in players[world]]
+    assert [row[:3] for row in rows] == expected and all(float(row[3].replace(",", "")) > 0 for row in rows)
+
+
+@pytest.mark.ci
 def test_ceilings() -> None:
     printed = run("ceilings", "--batch=1", "--side=128", "--gigabytes=0.001", "--repeats=1")
     rates = re.findall(r"^\| (.*) \| ([\d.e+-]+) T?(?:GB|FLOP)/s \| [\d.e+-]+ ms \|$", printed, re.MULTILINE)

@@ -58,6 +58,31 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     assert expected["['world_model']['updates']"] == 10
 
 
+@pytest.mark.ci
+def test_a_run_in_a_world_in_jax_ends_like_one_that_was_never_stopped(tmp_path: Path) -> None:
+    """Bit by bit, with all its steps: its games are saved. The stops fall into collections, and between updates."""
+    changes = {
+        "env.id": "recall_16",
+        "collection.first_epoch.threshold_rew": 6,
+        "collection.first_epoch.max": 120,
+        "collection.num_steps_total": 240,
+    }
+    train_here(tmp_path / "straight", changes)
+    for stop in (Stop("replay:", breaths=1), Stop("replay:", breaths=1), Stop("actor_critic:"), Stop("epoch 2:")):
+        assert "interrupted in epoch" in train_here(tmp_path / "stopped", changes, stop=stop)
+    assert "resumed " in train_here(tmp_path / "stopped", changes)
+    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
+    assert list(expected) == list(got)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    straight, stopped = (sorted((tmp_path / name / "replay").iterdir()) for name in ("straight", "stopped"))
+    assert [path.name for path in straight] == [path.name for path in stopped] and len(straight) > 4
+    for one, other in zip(straight, stopped, strict=True):
+        with np.load(one) as arrays, np.load(other) as same:
+            for name in arrays.files:
+                np.testing.assert_array_equal(same[name], arrays[name], err_msg=f"{one.name}: {name}")
+
+
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
     """The example of docs/data.md, without an environment and without an agent. One of 5 episodes is kept."""
     alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}

@@ -54,6 +54,14 @@ class Player:
         games = self._scoreboard.count(transition.reward, transition.game_over, transition.measures)
         return Play(frames, starts, game_starts, actions, transition, games)
 
+    def open_games(self) -> None:
+        """Games outside JAX cannot be saved; see `CompiledPlayer`."""
+
+    def play(self, params: Params, num_steps: int) -> tuple[Chunk, list[Game]]:
+        """Plays some steps; returns them, and the games that ended."""
+        plays = [self.step(params) for _ in range(num_steps)]
+        return stack(plays), [game for play in plays for _, game in play.games]
+
 
 def stack(plays: list[Play]) -> Chunk:
     """Stacks steps in time order into a chunk for the replay."""

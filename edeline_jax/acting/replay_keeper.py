@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -24,6 +25,9 @@ class ReplayKeeper:
 
     Every process gets the steps of all processes, and keeps those of its own environments, or all steps where the
     environments do not divide over the devices.
+
+    part: the number of steps of each stream that a program appends; longer chunks go in parts.
+    open_games: those of this process's environments that went on where the journal was restored to; empty: none.
     """
 
     def __init__(self, config: Config, mesh: Mesh, journal: Journal, capacity: int):
@@ -38,8 +42,9 @@ class ReplayKeeper:
             first = jax.process_index() * num_streams
         self._own = slice(first, first + num_streams)
         steps = min(config.collection.steps_per_epoch, config.collection.num_steps_total)
-        self._part = -(-steps // config.env.num_envs)  # fixed, so one program appends all
+        self.part = -(-steps // config.env.num_envs)
         self._table = EpisodeTable(num_streams, capacity, devices)
+        self.open_games: Mapping[str, np.ndarray] = {}
         self._reward_signs = np.zeros(SIGNS, int)  # of steps with reward < 0, = 0, > 0
 
     @property
@@ -59,16 +64,22 @@ class ReplayKeeper:
         cluster.wait_for_all("the journal is read")
         if cluster.is_main():
             self._journal.discard_after(stop)
+        if self._table.step == stop:
+            games = self._journal.open_games(stop)
+            self.open_games = {name: np.split(x, jax.process_count())[jax.process_index()] for name, x in games.items()}
         self._table.step = stop  # even if the last chunk was damaged
         return self._publish(replay)
 
-    def add(self, replay: Replay, chunk: Chunk) -> Replay:
-        """Adds the new steps of all processes to the journal, and this process's to the replay, which is donated."""
+    def add(self, replay: Replay, chunk: Chunk, open_games: Mapping[str, np.ndarray] | None = None) -> Replay:
+        """Adds the new steps of all processes to the journal, and this process's to the replay, which is donated.
+
+        The games that go on after them are saved beside them, if they can be.
+        """
         n = chunk.actions.shape[1]
-        everywhere = cluster.gather(tuple(filled_up(chunk, max(n, self._part))))
+        everywhere, games = cluster.gather((tuple(filled_up(chunk, max(n, self.part))), open_games))
         chunk = Chunk(*(x[:, :n] for x in everywhere))
         if cluster.is_main():
-            self._journal.append(chunk, self.step)
+            self._journal.append(chunk, self.step, games)
         return self._publish(self._count(replay, chunk, self.step))
 
     def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
@@ -78,8 +89,8 @@ class ReplayKeeper:
         if is_on_host(replay):
             write(replay, own, first)
             return replay
-        for begin in range(0, own.actions.shape[1], self._part):
-            part = filled_up(Chunk(*(x[:, begin : begin + self._part] for x in own)), self._part)
+        for begin in range(0, own.actions.shape[1], self.part):
+            part = filled_up(Chunk(*(x[:, begin : begin + self.part] for x in own)), self.part)
             replay = _append(replay, cluster.place(part, self._sharding), first + begin)
         return replay
 

@@ -40,6 +40,14 @@ class Scoreboard:
         self._scores[over], self._lengths[over] = 0, 0
         return games
 
+    def open_games(self) -> dict[str, np.ndarray]:
+        """What is counted of the games that are not over, [N] each; see `restore`."""
+        return {"scores": self._scores.copy(), "lengths": self._lengths.copy()}
+
+    def restore(self, scores: np.ndarray, lengths: np.ndarray) -> None:
+        """Goes on from `open_games`."""
+        self._scores, self._lengths = np.array(scores, float), np.array(lengths, int)
+
 
 def summarize_games(games: list[Game], id: str) -> dict[str, float]:
     """Statistics of games of the environment `id`: returns, lengths and its own figures; empty if no game ended."""

@@ -43,11 +43,7 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
       DamagedError: its checksum is not `crc32`, or not the one that it holds of itself.
       MisfitError: the arrays do not fit the layout.
     """
-    refuse_special(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    content = _content(path)
     if crc32 is not None and zlib.crc32(content) != crc32:
         raise DamagedError(f"{path}: damaged, or not the file that was listed (crc32 differs)")
     try:
@@ -58,6 +54,25 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
         raise kind(f"{path}: {one_line(error)}") from error
     _refuse_different_lengths(arrays, path)
     return arrays
+
+
+def read_group(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """Reads the arrays of any shapes whose names begin with `prefix`, by the rest of their names.
+
+    Raises:
+      DatasetError: the file is missing, or the operating system cannot read it.
+      DamagedError: it is no longer what was written.
+    """
+    content = _content(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist() if name.startswith(prefix)}
+        return {
+            name.removeprefix(prefix).removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(member))
+            for name, member in members.items()
+        }
+    except Exception as error:  # zipfile and numpy raise a dozen kinds on invalid bytes
+        raise DamagedError(f"{path}: {one_line(error)}") from error
 
 
 def fit_arrays(arrays: Mapping[str, np.ndarray], layout: Layout, path: Path) -> dict[str, np.ndarray]:
@@ -94,6 +109,14 @@ def refuse_large(name: str, size: int) -> None:
     """Raises ValueError if an array or a file of `size` bytes is more than one may have."""
     if size > MOST_BYTES:
         raise ValueError(f"{name} takes {size / 1e9:,.1f} GB, a file may hold {MOST_BYTES / 1e9:.1f}; split it")
+
+
+def _content(path: Path) -> bytes:
+    refuse_special(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _refuse_different_lengths(arrays: Mapping[str, np.ndarray], path: Path) -> None:

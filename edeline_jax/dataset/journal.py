@@ -2,32 +2,37 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.dataset.arrays import DamagedError, MisfitError, read_arrays, write_arrays
+from edeline_jax.dataset.arrays import DamagedError, MisfitError, read_arrays, read_group, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
 from edeline_jax.replay.chunk import Chunk
 
 _LOG = logging.getLogger(__name__)
+OPEN_GAMES = "open_games/"  # before the names of their arrays
 FILE_NAME = re.compile(r"(\d{9})-(\d{9})\.npz")
 
 
 class Journal:
-    """Chunks of S streams; file `FIRST-STOP.npz` holds positions FIRST .. STOP - 1 of every stream."""
+    """Chunks of S streams; file `FIRST-STOP.npz` holds positions FIRST .. STOP - 1 of every stream.
+
+    It may also hold the games that go on at STOP, arrays [S, ...] by name.
+    """
 
     def __init__(self, folder: Path, num_streams: int, frame_shape: tuple[int, ...]):
         self._folder = folder
         self._num_streams = num_streams
         self._frame_shape = frame_shape
 
-    def append(self, chunk: Chunk, first: int) -> None:
+    def append(self, chunk: Chunk, first: int, open_games: Mapping[str, np.ndarray] | None = None) -> None:
         """Writes a chunk that begins at position `first`; raises UserError if the write fails."""
         stop = first + chunk.actions.shape[1]
+        games = {OPEN_GAMES + name: array for name, array in (open_games or {}).items()}
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict())
+        write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict() | games)
 
     def read(self, stop: int, begin: int = 0) -> Iterator[tuple[int, Chunk]]:
         """Yields (first position, chunk) from `begin` to `stop`; damaged files are skipped with a warning, and stay.
@@ -43,6 +48,20 @@ class Journal:
                 yield first, self._read(path, end - first)
             except DamagedError as error:
                 _LOG.warning("%s; steps %d to %d are left out", error, first, end - 1)
+
+    def open_games(self, stop: int) -> dict[str, np.ndarray]:
+        """The games that went on at position `stop`; empty if they were not saved, or are damaged.
+
+        Raises:
+          DatasetError: the operating system cannot read the file.
+        """
+        for _, end, path in files(self._folder):
+            if end == stop:
+                try:
+                    return read_group(path, OPEN_GAMES)
+                except DamagedError as error:
+                    _LOG.warning("%s; new games begin", error)
+        return {}
 
     def discard_after(self, stop: int) -> None:
         """Deletes chunks that end after position `stop`, and half-written files."""

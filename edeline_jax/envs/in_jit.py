@@ -28,12 +28,15 @@ class World(Protocol):
 
 
 class InJit:
-    """N copies of a world on the default device, each reset within the step that ends its game; see `VectorEnv`."""
+    """N copies of a world on the default device, each reset within the step that ends its game; see `VectorEnv`.
+
+    Call n, counted from 1, which is a reset, consumes `fold_in(key, n)`.
+    """
 
     def __init__(self, world: World, num_envs: int, seed: int) -> None:
         """`seed`: any integer >= 0."""
-        self._world = world
-        self._key = jax.random.key(np.random.SeedSequence(seed).generate_state(1)[0])
+        self.world = world
+        self.key = jax.random.key(np.random.SeedSequence(seed).generate_state(1)[0])
         self._calls = 0
         self._state: Any = None
         self.num_envs = num_envs
@@ -42,15 +45,13 @@ class InJit:
 
     def reset(self) -> np.ndarray:
         """See `VectorEnv`."""
-        frames, self._state = reset_all(self._world, self._next_key(), self.num_envs)
+        frames, self._state = reset_all(self.world, self._next_key(), self.num_envs)
         return np.asarray(frames)
 
     def step(self, actions: np.ndarray) -> Transition:
         """See `VectorEnv`."""
         check_actions(actions, self)
-        moment, frames, self._state = step_all(
-            self._world, self._next_key(), self._state, np.asarray(actions, np.int32)
-        )
+        moment, frames, self._state = step_all(self.world, self._next_key(), self._state, np.asarray(actions, np.int32))
         moment, frames = jax.device_get((moment, frames))
         over = moment.end | moment.truncation
         return Transition(frames, *moment[:4], over, moment.measures)
@@ -61,7 +62,7 @@ class InJit:
 
     def _next_key(self) -> jax.Array:
         self._calls += 1
-        return jax.random.fold_in(self._key, self._calls)
+        return jax.random.fold_in(self.key, self._calls)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))

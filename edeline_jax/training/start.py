@@ -5,8 +5,8 @@ The order:
   2. restore the newest readable checkpoint into that abstract state; if there is none, initialise a fresh state with
      the weights of the folder's newest agent, which a converted run has, or with those that `initialization` names;
   3. fill the replay: from the journal up to the checkpoint's position, or from the static dataset;
-  4. create environments when they are first needed; they always begin with new games, so episodes that were open at
-     the checkpoint are cut off there;
+  4. create environments when they are first needed; worlds in JAX go on in the games of the journal, all others begin
+     new ones, so episodes that were open at the checkpoint are cut off there;
   5. continue the open epoch where it stopped, then run the others.
 """
 

@@ -1,37 +1,12 @@
-"""Worlds inside jit, of which one is known on paper: a number that goes up by the action."""
+"""Worlds inside jit."""
 
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.envs.game import Moment
 from edeline_jax.envs.in_jit import InJit, step_all
+from tests.envs.counting import LIMIT, Counting
 
-GOAL, LIMIT, N = 20, 8, 5
-
-
-class Counting(NamedTuple):
-    """A game begins at 0 to 3. It ends at `GOAL`, and is cut off after `LIMIT` steps; the reward is the new number."""
-
-    size: int = 4
-    num_actions: int = 5
-
-    def reset(self, key: jax.Array) -> tuple[jax.Array, Any]:
-        number = jax.random.randint(key, (), 0, 4)
-        return self.frame(number), {"number": number, "steps": jnp.zeros((), int), "noise": jnp.zeros(3)}
-
-    def step(self, key: jax.Array, state: Any, action: jax.Array) -> tuple[Moment, Any]:
-        number, steps = state["number"] + action, state["steps"] + 1
-        end = number >= GOAL
-        state = {"number": number, "steps": steps, "noise": jax.random.normal(key, (3,))}
-        measures = jnp.stack([number.astype(float), steps.astype(float)])
-        return Moment(self.frame(number), number.astype(float), end, ~end & (steps >= LIMIT), measures), state
-
-    def frame(self, number: jax.Array) -> jax.Array:
-        return jnp.full((4, 4, 3), number, jnp.uint8)
+GOAL, N = 20, 5
 
 
 def numbers(frames: np.ndarray) -> list[int]:
