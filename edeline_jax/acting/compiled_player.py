@@ -71,9 +71,10 @@ class CompiledPlayer:
         for begin in range(0, num_steps, self._length):
             chunk, measures = self._play(params, min(self._length, num_steps - begin))
             chunks.append(chunk)
+            over = chunk.ends | chunk.truncations
             for t in range(chunk.actions.shape[1]):
                 row = jax.tree.map(lambda x, t=t: x[:, t], measures)
-                ended = self._scoreboard.count(chunk.rewards[:, t], chunk.game_overs[:, t], row)
+                ended = self._scoreboard.count(chunk.rewards[:, t], over[:, t], row)
                 games += [game for _, game in ended]
         return Chunk(*(np.concatenate(parts, 1) for parts in zip(*chunks, strict=True))), games
 
@@ -125,7 +126,7 @@ def play_steps(
         choice, lstm = choose(params, network, games.frames, games.lstm, games.fresh, act_key, epsilon)
         moment, frames, state = step_all(world, world_key, games.world, choice.actions)
         over = moment.end | moment.truncation
-        played = Chunk(games.frames, choice.actions, *moment[1:4], starts=games.fresh, game_overs=over)
+        played = Chunk(games.frames, choice.actions, *moment[1:4], starts=games.fresh, game_starts=games.fresh)
         return OpenGames(frames, over, lstm, state), (played, moment.measures)
 
     def record(t: jax.Array, carry: tuple[OpenGames, Any]) -> tuple[OpenGames, Any]:
