@@ -40,9 +40,10 @@ def _precision(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests that take a `form` run with each; those of recorded numbers take long."""
+    """Tests that take a `form` run with each; of recorded numbers those of layers take long, of updates very long."""
     if "form" in metafunc.fixturenames:
-        others = [pytest.mark.ci] if "golden" in metafunc.module.__name__ else []
+        name = metafunc.module.__name__
+        others = [pytest.mark.slow if "learning" in name else pytest.mark.ci] if "golden" in name else []
         own, *rest = FORMS
         every = [own, *(pytest.param(form, marks=others) for form in rest)]
         metafunc.parametrize("form", every, indirect=True)

@@ -75,7 +75,7 @@ def state(number: int, warm_up: int) -> TrainState:
 
 
 @functools.cache
-def world_model_program(form: str) -> Callable:
+def world_model_program() -> Callable:
     """`train_world_model`: update 0 learns from the recorded losses, 1 and 2 from the recorded updates."""
     recorded = load("updates")
     places = [
@@ -102,9 +102,9 @@ def by_name(tree: dict, network: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(f"{network}."): x for name, x in tensors.items() if name.startswith(f"{network}.")}
 
 
-def test_losses_and_their_gradients(form: str) -> None:
+def test_losses_and_their_gradients() -> None:
     """1e-5 on the denoiser's loss tells whether its own frames are quantised in the second pass."""
-    metrics = world_model_program(form)(state(0, 0), np.int32(1))[1]
+    metrics = world_model_program()(state(0, 0), np.int32(1))[1]
     losses = {name: load(f"{name}_loss") for name in ("denoiser", "rew_end")}
     assert_close(metrics["loss_denoising"], losses["denoiser"]["loss"], 1e-5)
     assert_close(metrics["loss_rew"] + metrics["loss_end"], losses["rew_end"]["loss"], 1e-5)
@@ -125,11 +125,11 @@ def test_losses_and_their_gradients(form: str) -> None:
         assert compared > 50
 
 
-def test_two_updates(form: str) -> None:
+def test_two_updates() -> None:
     """Each network clipped by its own norm, 1 and 100; the warm-up goes on from its 50th update."""
     arrays, after = load("updates"), state(1, 50)
     for i in range(2):
-        after, metrics = world_model_program(form)(after, np.int32(1))
+        after, metrics = world_model_program()(after, np.int32(1))
         assert_close(metrics["loss_denoising"], arrays[f"denoiser_step{i}_loss"], 1e-5)
         assert_close(metrics["loss_rew"] + metrics["loss_end"], arrays[f"rew_end_model_step{i}_loss"], 1e-5)
         for network in NETWORKS:
