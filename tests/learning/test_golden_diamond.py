@@ -102,6 +102,7 @@ def by_name(tree: dict, network: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(f"{network}."): x for name, x in tensors.items() if name.startswith(f"{network}.")}
 
 
+@pytest.mark.ci
 def test_losses_and_their_gradients() -> None:
     """1e-5 on the denoiser's loss tells whether its own frames are quantised in the second pass."""
     metrics = world_model_program()(state(0, 0), np.int32(1))[1]
@@ -125,6 +126,7 @@ def test_losses_and_their_gradients() -> None:
         assert compared > 50
 
 
+@pytest.mark.ci
 def test_two_updates() -> None:
     """Each network clipped by its own norm, 1 and 100; the warm-up goes on from its 50th update."""
     arrays, after = load("updates"), state(1, 50)
