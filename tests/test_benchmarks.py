@@ -84,7 +84,7 @@ def test_scaling() -> None:
 @pytest.mark.ci
 def test_collection() -> None:
     worlds = "recall:recall_16", "catch"
-    printed = run("collection", *worlds, f"--agent={TINY}", "--envs=2,3", "--size=16", "--steps=4", "--repeats=1")
+    printed = run("collection", *worlds, f"--agent={TINY}", "--envs=2,3", "--size=20", "--steps=4", "--repeats=1")
     rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith(("| recall", "| catch"))]
     players = {"recall:recall_16": ["step by step", "compiled"], "catch": ["step by step"]}
     expected = [[world, envs, player] for world in worlds for envs in "23" for player in players[world]]
