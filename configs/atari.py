@@ -321,7 +321,7 @@ def example(config: ConfigDict) -> None:
     config.world_model.optimizer.lr = 7e-4
     config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=600, sample_weights=weights)
     config.actor_critic.optimizer.lr = 1e-3
-    config.actor_critic.loss.weight_entropy_loss = 0.003
+    config.actor_critic.loss.weight_entropy_loss = 0.0003
 
 
 FOR_EVERY_WORLD = {"diamond": diamond, "tiny": tiny}

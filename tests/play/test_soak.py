@@ -40,7 +40,7 @@ def visit(address: str, **options: object) -> "client.ClientConnection":
 
 
 def watch(address: str, seconds: float, pictures: Any) -> None:
-    """Takes every picture."""
+    """Takes every picture, and does something now and then: who does not has to go after ten minutes."""
     began = time.monotonic()
     with visit(address) as page:
         say(page, "pace", pace=PACE)
@@ -48,6 +48,8 @@ def watch(address: str, seconds: float, pictures: Any) -> None:
             if decode(page.recv(timeout=10))[0]["kind"] == "picture":
                 say(page, "seen")
                 pictures.value += 1
+                if pictures.value % (60 * PACE) == 0:
+                    say(page, "reset")
 
 
 def ignore(address: str, seconds: float, visits: Any) -> None:
