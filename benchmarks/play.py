@@ -1,8 +1,8 @@
 """How fast the player in the browser is: pictures per second, and the time from a key to the picture that shows it.
 
-    python -m benchmarks.play RUN
+    python -m benchmarks.play [--workdir=RUN]
 
-The page is a socket on the same machine, so the network and the drawing are not in it.
+Without a run it is the trained agent of the package. The page is a socket on the same machine, so the network and the drawing are not in it.
 """
 
 import json
@@ -63,9 +63,9 @@ def latencies(page: ClientConnection, world: str, pace: int) -> list[float]:
     return times
 
 
-def start(run: str) -> tuple[subprocess.Popen, str]:
-    """The program, and its page's address."""
-    line = [sys.executable, "-m", "edeline_jax.play", f"--workdir={run}", "--port=0"]
+def start(*flags: str) -> tuple[subprocess.Popen, str]:
+    """The program with these flags, and its page's address."""
+    line = [sys.executable, "-m", "edeline_jax.play", *flags, "--port=0"]
     program = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     for text in program.stdout:
         print(text, end="", flush=True)
@@ -74,8 +74,8 @@ def start(run: str) -> tuple[subprocess.Popen, str]:
     sys.exit(program.wait())
 
 
-def main(run: str) -> None:
-    program, address = start(run)
+def main(*flags: str) -> None:
+    program, address = start(*flags)
     for world, shown in (("dream", "dream"), ("real", "real"), ("both", "dream")):
         with connect(f"ws://{address}/play", origin=f"http://{address}") as page:
             say(page, "world", world=world)
