@@ -2,7 +2,8 @@
 
     python -m benchmarks.play [--workdir=RUN]
 
-Without a run it is the trained agent of the package. The page is a socket on the same machine, so the network and the drawing are not in it.
+Without a run it is the trained agent of the package. The page is a socket on the same machine, so the network and the
+drawing are not in it.
 """
 
 import json
