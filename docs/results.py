@@ -72,6 +72,12 @@ MEASURED = (
         "344, 333, 308 of 48 games each (random play 237)",
     ),
     (
+        "`configs/atari.py:boxing,example`: 32 × 32 pixels, 60,000 steps, 1,800 updates of the actor-critic; too few",
+        "two CPU cores",
+        "1 h 51 min",
+        "-2.3 of 48 games (random play -0.1)",
+    ),
+    (
         "`configs/atari.py:pong`, stopped after two thousand updates",
         "one H100",
         "4 minutes",
