@@ -97,7 +97,8 @@ def test_its_page_shows_its_evaluation(tmp_path: Path, exam: dict) -> None:
     page = tmp_path / "example.html"
     result = module("edeline_jax.report", "example", f"--html={page}", cwd=tmp_path)
     assert result.returncode == 0 and result.stderr == "", result.stderr
-    assert f"{exam['agent']['return_mean']:,.2f}" in page.read_text()
+    text = page.read_text()
+    assert f"{exam['agent']['return_mean']:,.2f}" in text and "is not there" not in text
 
 
 def test_it_converts(tmp_path: Path) -> None:
