@@ -32,7 +32,6 @@ from tests.learning.states import assert_same
 
 pytestmark = pytest.mark.optimized
 AGENT = build_agent(config(), 5)
-
 DEAD = ("cross_attn.q_proj", "cross_attn.k_proj")
 
 
