@@ -7,9 +7,10 @@ import jax
 import numpy as np
 
 from edeline_jax.evaluation.recording import RecordedGame
+from edeline_jax.nn.memory import Caches
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import to_float
-from edeline_jax.world_model.edeline import Edeline, Memory
+from edeline_jax.world_model.edeline import Edeline
 
 CHUNK = 64  # steps, or windows, of one call
 
@@ -52,8 +53,8 @@ def last_steps(params: Params, model: Edeline, games: Sequence[RecordedGame], le
 
 @functools.partial(jax.jit, static_argnums=1)
 def _embed(
-    params: Params, model: Edeline, frames: jax.Array, actions: jax.Array, memory: Memory
-) -> tuple[jax.Array, Memory]:
+    params: Params, model: Edeline, frames: jax.Array, actions: jax.Array, memory: Caches
+) -> tuple[jax.Array, Caches]:
     return model.apply(params, to_float(frames), actions, memory, method="embed")
 
 

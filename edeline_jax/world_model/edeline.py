@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.nn.initializers import zeros
-from edeline_jax.nn.memory import Caches as Memory
-from edeline_jax.nn.memory import init_caches
+from edeline_jax.nn.memory import Caches, init_caches
 from edeline_jax.nn.params import param
 from edeline_jax.world_model.denoiser import Denoiser
 from edeline_jax.world_model.embedding import RecurrentEmb
@@ -25,8 +24,8 @@ class Edeline(WorldModel):
         self.harmony_s2 = param(self, "harmony_s2", zeros, ())
 
     def embed(
-        self, frames: jax.Array, actions: jax.Array, memory: Memory, mask: jax.Array | None = None
-    ) -> tuple[jax.Array, Memory]:
+        self, frames: jax.Array, actions: jax.Array, memory: Caches, mask: jax.Array | None = None
+    ) -> tuple[jax.Array, Caches]:
         """See `RecurrentEmb`."""
         return self.recurrent_emb(frames, actions, memory, mask)
 
@@ -34,16 +33,16 @@ class Edeline(WorldModel):
         """See `RewEndModel`."""
         return self.rew_end_model(h)
 
-    def init_memory(self, batch: int) -> Memory:
+    def init_memory(self, batch: int) -> Caches:
         """See `WorldModel`."""
         return init_caches(self.config.recurrent_emb, batch)
 
-    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Memory:
+    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Caches:
         """See `WorldModel`: one parallel call over the steps before the newest frame."""
         before = mask if mask is None else mask[:, :-1]
         return self.embed(frames[:, :-1], actions[:, :-1], self.init_memory(len(actions)), before)[1]
 
-    def see(self, memory: Memory, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, Memory]:
+    def see(self, memory: Caches, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, Caches]:
         """See `WorldModel`: the condition is h, [B, D]."""
         h, memory = self.embed(frame[:, None], action[:, None], memory)
         return h[:, 0], memory
@@ -55,8 +54,8 @@ class Edeline(WorldModel):
         return self.denoiser(context, noisy, sigma, condition)
 
     def outcome(
-        self, memory: Memory, condition: jax.Array, frame: jax.Array, action: jax.Array, next_frame: jax.Array
-    ) -> tuple[jax.Array, jax.Array, Memory]:
+        self, memory: Caches, condition: jax.Array, frame: jax.Array, action: jax.Array, next_frame: jax.Array
+    ) -> tuple[jax.Array, jax.Array, Caches]:
         """See `WorldModel`: h says it all."""
         del frame, action, next_frame
         return *self.outcome_logits(condition), memory
