@@ -62,13 +62,13 @@ def main(argv: Sequence[str]) -> None:
 
     keep_programs()
     from edeline_jax.config import pour
-    from edeline_jax.runtime import cluster, devices
+    from edeline_jax.runtime import cluster, devices, xla_flags
     from edeline_jax.runtime.interruption import Interruption
     from edeline_jax.training import job
     from edeline_jax.workdir.opening import run_facts
 
     if DETERMINISTIC.value:
-        devices.compute_alike()
+        xla_flags.compute_alike()
     cluster.join(DISTRIBUTED.value)
     interruption = Interruption()
     interruption.listen()

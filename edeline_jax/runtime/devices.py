@@ -32,11 +32,6 @@ def spread_over_cores(divisible: int, wanted: int | None) -> None:
     jax.config.update("jax_num_cpu_devices", wanted or max(n for n in range(1, cores + 1) if divisible % n == 0))
 
 
-def compute_alike() -> None:
-    """Lets XLA make programs for GPUs that give the same bits every time. Must come before any other use of JAX."""
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-
-
 def require() -> None:
     """Raises UserError if JAX cannot start its devices, or finds none of the kind that JAX_PLATFORMS names."""
     try:
