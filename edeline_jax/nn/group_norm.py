@@ -69,14 +69,16 @@ group_normalize.defvjp(_forward, _backward)
 
 
 class Means(NamedTuple):
-    """How a backend takes means. Each of the two takes any number of arrays and returns as many, in a list.
+    """How a backend takes means. The first two take any number of arrays and return as many, in a list.
 
     of_strips: over the pixels of each of S parts of the image, [B, H, W, C] -> [B, S, C].
     of_groups: over the strips and each channel's group, [B, S, C] -> [B, C].
+    pivot: of one array, [B, H, W, C] -> float32 [B, C]: what is taken from each channel before the sums.
     """
 
     of_strips: Callable[..., list[jax.Array]]
     of_groups: Callable[..., list[jax.Array]]
+    pivot: Callable[[jax.Array], jax.Array]
 
 
 def _by_backend(function: Callable, *args: Any) -> Any:
@@ -93,10 +95,9 @@ def moments(parts: Parts) -> tuple[jax.Array, jax.Array]:
 def _moments(means: Means, parts: Parts) -> tuple[jax.Array, jax.Array]:
     """In one pass over the pixels.
 
-    The pivot (the first pixel) changes no result and keeps large means from cancelling. In bfloat16, whose own rounding
-    of large means is far worse, it is left out: to read it takes a GPU a kernel of its own.
+    The pivot changes no result and keeps large means from cancelling.
     """
-    pivots = [_wide(_pivot(x)) for x in parts]
+    pivots = [_wide(means.pivot(x)) for x in parts]
     centred = [x.astype(jnp.float32) - pivot for x, pivot in zip(parts, pivots, strict=True)]
     first, second = _strip_means(means, centred, map(jnp.square, centred))
     pivot = jnp.concatenate(pivots, -1)[:, 0]
@@ -123,9 +124,13 @@ def _strip_means(means: Means, *arrays: Iterable[jax.Array]) -> list[jax.Array]:
     return [jnp.concatenate(array, -1) for array in zip(*parts, strict=True)]
 
 
-def _pivot(x: jax.Array) -> jax.Array:
-    """The first pixel, [B, C] in float32, or zeros."""
-    first = x[:, 0, 0].astype(jnp.float32)
+def _first_pixel(x: jax.Array) -> jax.Array:
+    return x[:, 0, 0].astype(jnp.float32)
+
+
+def _first_pixel_of_float32(x: jax.Array) -> jax.Array:
+    """Zeros in bfloat16, whose own rounding of large means is far worse: to read it takes a GPU a kernel of its own."""
+    first = _first_pixel(x)
     return jnp.zeros_like(first) if x.dtype == jnp.bfloat16 else first
 
 
@@ -161,8 +166,8 @@ def _means_by_product(*arrays: jax.Array) -> list[jax.Array]:
     return [jnp.dot(x.mean(1), same_group, precision=jax.lax.Precision.HIGHEST) for x in arrays]
 
 
-ON_GPU = Means(_means_of_strips, _means_by_reshape)
-ELSEWHERE = Means(_means, _means_by_product)
+ON_GPU = Means(_means_of_strips, _means_by_reshape, _first_pixel_of_float32)
+ELSEWHERE = Means(_means, _means_by_product, _first_pixel)
 
 
 def _wide(x: jax.Array) -> jax.Array:
