@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import jax
 import pytest
 
 from edeline_jax.runtime import xla_flags
@@ -18,7 +17,6 @@ def run(program: str, flags: str = "") -> str:
     return result.stdout
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="YNNPACK is a library for CPUs")
 def test_the_package_keeps_the_library_that_computes_wrongly_out_of_programs() -> None:
     program = "; ".join(
         (
@@ -37,6 +35,12 @@ def test_equal_bits_are_asked_for_by_a_flag_that_xla_knows(monkeypatch: pytest.M
     xla_flags.compute_alike()
     assert os.environ["XLA_FLAGS"] == "--xla_cpu_enable_fast_math=false --xla_gpu_deterministic_ops=true"
     assert run("import jax; print(jax.jit(lambda x: x + 1)(1.0))", os.environ["XLA_FLAGS"]) == "2.0\n"
+
+
+def test_equal_bits_are_asked_for_last_of_all_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
+    xla_flags.compute_alike()
+    assert os.environ["XLA_FLAGS"].endswith("--xla_gpu_deterministic_ops=true")
 
 
 def test_what_the_user_sets_stays(monkeypatch: pytest.MonkeyPatch) -> None:
