@@ -49,9 +49,9 @@ class Glance(NamedTuple):
 
     trajectory: jax.Array  # uint8 [num_steps_denoising + 1, H, W, 3]: noise to the frame; see `denoise_frame`
     action: jax.Array  # int [], which led to the frame
-    reward: jax.Array  # float32 []: -1, 0 or 1
+    reward: jax.Array  # float32 []; see `RewardHead.imagine`
     end: jax.Array  # bool []
-    rewards: jax.Array  # [3], probabilities of the signs -1, 0 and 1
+    expected_reward: jax.Array  # []; see `RewardHead.expected`
     ends: jax.Array  # [], probability of the end
     memory: jax.Array | None  # [2]: |h|, and by how much it moved in this step; DIAMOND has no h
     opinion: Opinion
@@ -108,7 +108,7 @@ def step(
     draws = _tempered(draw_step(key, dream.world.frames.shape[2:], 1, config), temperatures)
     world, prediction = advance(weights, model, dream.world, action, draws, config)
     reward, end = draw_outcome(model, prediction, draws)
-    rewards, ends = outcome_probabilities(model, prediction)
+    _, ends = outcome_probabilities(model, prediction)
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
     h = prediction.condition
     moved = None if isinstance(model, Diamond) else jnp.stack([jnp.linalg.norm(x) for x in (h, h - dream.condition)])
@@ -117,7 +117,7 @@ def step(
         action=action[0],
         reward=reward[0],
         end=end[0],
-        rewards=rewards[0],
+        expected_reward=model.reward.expected(prediction.reward_logits)[0],
         ends=ends[0],
         memory=moved,
         opinion=opinion,

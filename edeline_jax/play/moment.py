@@ -42,7 +42,7 @@ class Moment(NamedTuple):
             "policy": [_finite(p) for p in self.policy],
             "value": _finite(self.value),
             "entropy": _finite(-(self.policy * logs).sum()),
-            "rewards": None if glance is None else [_finite(p) for p in glance.rewards],
+            "expected_reward": None if glance is None else _finite(glance.expected_reward),
             "ends": None if glance is None else _finite(glance.ends),
             "memory": None if glance is None or glance.memory is None else [_finite(x) for x in glance.memory],
         }

@@ -51,6 +51,9 @@ class RewardHead(Protocol):
     def imagine(self, logits: jax.Array, gumbel: jax.Array) -> jax.Array:
         """The rewards of imagined steps, float32 [...]; Gumbel noise [..., 3] where they are drawn."""
 
+    def expected(self, logits: jax.Array) -> jax.Array:
+        """The mean of what is predicted, float32 [...]."""
+
     def errors(self, logits: jax.Array, rewards: jax.Array) -> dict[str, jax.Array]:
         """What else says how good the prediction is, by name, float32 [...]."""
 
@@ -76,6 +79,11 @@ class SignHead:
     def imagine(self, logits: jax.Array, gumbel: jax.Array) -> jax.Array:
         """See `RewardHead`."""
         return jnp.argmax(logits + gumbel, -1).astype(jnp.float32) - 1
+
+    def expected(self, logits: jax.Array) -> jax.Array:
+        """See `RewardHead`: how much likelier 1 is than -1."""
+        probabilities = jax.nn.softmax(logits)
+        return probabilities[..., 2] - probabilities[..., 0]
 
     def errors(self, logits: jax.Array, rewards: jax.Array) -> dict[str, jax.Array]:
         """See `RewardHead`."""
@@ -108,11 +116,15 @@ class TwoHotHead:
     def imagine(self, logits: jax.Array, gumbel: jax.Array) -> jax.Array:
         """See `RewardHead`."""
         del gumbel
-        return expected(jax.nn.softmax(logits))
+        return self.expected(logits)
+
+    def expected(self, logits: jax.Array) -> jax.Array:
+        """See `RewardHead`."""
+        return mean(jax.nn.softmax(logits))
 
     def errors(self, logits: jax.Array, rewards: jax.Array) -> dict[str, jax.Array]:
         """See `RewardHead`: how far the expected reward is from the one that came."""
-        return {"error_rew": jnp.abs(expected(jax.nn.softmax(logits)) - rewards)}
+        return {"error_rew": jnp.abs(self.expected(logits) - rewards)}
 
 
 HEADS: dict[str, RewardHead] = {"sign": SignHead(), "twohot": TwoHotHead()}
@@ -125,7 +137,7 @@ def two_hot(rewards: jax.Array) -> jax.Array:
     return jnp.maximum(0, 1 - jnp.abs(places[..., None] - _along_last(numbers, places.ndim)))
 
 
-def expected(probabilities: jax.Array) -> jax.Array:
+def mean(probabilities: jax.Array) -> jax.Array:
     """The mean of a distribution over the bins, [..., NUM_BINS] -> [...]; each bin is set off against its mirror."""
     surplus = probabilities[..., CENTRE + 1 :] - jnp.flip(probabilities[..., :CENTRE], -1)
     return (surplus * _along_last(POSITIVE, probabilities.ndim - 1)).sum(-1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.replay.reward import BINS, HEADS, clipped, expected, signs, two_hot
+from edeline_jax.replay.reward import BINS, HEADS, clipped, mean, signs, two_hot
 
 SIGN, TWO_HOT = HEADS["sign"], HEADS["twohot"]
 CENTRES = [math.copysign(math.expm1(abs(x)), x) for x in (20 * i / 127 for i in range(-127, 128))]
@@ -59,9 +59,9 @@ def test_there_and_back() -> None:
     """The mean of a value's weights is the value, whatever its size; that of two outcomes is their mean."""
     rewards = np.float32([0, *np.geomspace(1e-3, 4e8, 300)])
     for sign in (1, -1):
-        np.testing.assert_allclose(expected(two_hot(jnp.asarray(sign * rewards))), sign * rewards, rtol=2e-5)
+        np.testing.assert_allclose(mean(two_hot(jnp.asarray(sign * rewards))), sign * rewards, rtol=2e-5)
     coin = 0.3 * two_hot(jnp.array(1.0)) + 0.7 * two_hot(jnp.array(-0.1))
-    assert expected(coin) == pytest.approx(0.3 - 0.07, rel=1e-4)
+    assert mean(coin) == pytest.approx(0.3 - 0.07, rel=1e-4)
 
 
 def test_loss_and_gradient_are_those_of_a_direct_implementation() -> None:
@@ -100,6 +100,8 @@ def test_of_signs_nothing_else_is_learnt_or_imagined() -> None:
     np.testing.assert_array_equal(SIGN.sign_logits(logits), logits)
     noise = jnp.array([[0, 0, 0], [0.6, 0, 0], [0, 0, 3.5]])
     np.testing.assert_array_equal(SIGN.imagine(logits, noise), [0, -1, 1])
+    shares = jnp.log(jnp.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]))
+    np.testing.assert_allclose(SIGN.expected(shares), [0.3, -0.6], rtol=1e-5)
     assert SIGN.errors(logits, rewards) == {}
 
 

@@ -66,11 +66,10 @@ function drawBars(figures) {
 function drawFigures(header) {
   const { dream, real } = header;
   const figures = dream ?? real;
-  const expected = dream?.rewards && dream.rewards[2] - dream.rewards[0];
   const total = (x) => (Number.isInteger(x) ? String(x) : number(x, 2));
   element("figure-step").textContent = figures.step;
   element("figure-total").textContent = dream && real ? `${total(dream.total)} | ${total(real.total)}` : total(figures.total);
-  element("figure-rewards").textContent = number(expected, 2);
+  element("figure-rewards").textContent = number(dream?.expected_reward, 2);
   element("figure-ends").textContent = percent(dream?.ends);
   element("figure-value").textContent = number((real ?? dream).value, 2);
   element("figure-entropy").textContent = number((real ?? dream).entropy, 2);
