@@ -233,3 +233,26 @@ def test_two_processes_learn_without_a_world_model(tmp_path: Path) -> None:
     assert [status for status, _, _ in results] == [0, 0], results
     end = summary(tmp_path)  # each update takes 4 steps of 8 environments
     assert (end["progress"]["env_steps"], end["actor_critic_updates"], end["world_model_updates"]) == (160, 5, 0)
+
+
+@pytest.mark.slow
+def test_worlds_in_jax_go_on_in_every_process(tmp_path: Path) -> None:
+    """The games of each are saved, so a stopped run ends like one that was never stopped, bit by bit."""
+    world = "--config.env.id=recall_16", "--config.training.num_final_epochs=0"
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    processes = start_processes(stopped, 2, 1, *world, stderr=subprocess.STDOUT)
+    read_until(processes[0], "epoch 2:")
+    processes[0].send_signal(signal.SIGTERM)
+    assert [status for status, _, _ in outputs(processes)] == [0, 0]
+    assert not (stopped / "summary.json").exists()
+    for workdir in (straight, stopped):
+        results = outputs(start_processes(workdir, 2, 1, *world))
+        assert [status for status, _, _ in results] == [0, 0], results
+    steps = [[chunk for _, chunk in Journal(run / "replay", 8, (20, 20, 3)).read(160)] for run in (straight, stopped)]
+    assert len(steps[0]) == len(steps[1]) > 2
+    for expected, got in zip(*steps, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, got, expected)
+    (number, expected), (same, got) = saved(straight), saved(stopped)
+    assert number == same
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)

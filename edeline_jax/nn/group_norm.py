@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from edeline_jax.nn.restart import largest_divisor
 
 EPS = 1e-5
-STRIPS = 16  # parts of an image that a GPU sums apart: one per image would leave most of its processors idle
+STRIPS = 16  # parts of an image that are summed apart: one per image would leave most of a GPU's processors idle
 PIXELS_PER_STRIP = 256  # at least
 
 Parts = tuple[jax.Array, ...]  # arrays [B, H, W, C of each] whose channels follow one another
@@ -83,8 +83,8 @@ class Means(NamedTuple):
 
 def _by_backend(function: Callable, *args: Any) -> Any:
     """`function(means, *args)` with the means of the backend."""
-    on_gpu, elsewhere = functools.partial(function, ON_GPU), functools.partial(function, ELSEWHERE)
-    return jax.lax.platform_dependent(*args, cuda=on_gpu, default=elsewhere)
+    on_gpu, on_tpu, elsewhere = (functools.partial(function, means) for means in (ON_GPU, ON_TPU, ELSEWHERE))
+    return jax.lax.platform_dependent(*args, cuda=on_gpu, tpu=on_tpu, default=elsewhere)
 
 
 def moments(parts: Parts) -> tuple[jax.Array, jax.Array]:
@@ -129,7 +129,10 @@ def _first_pixel(x: jax.Array) -> jax.Array:
 
 
 def _first_pixel_of_float32(x: jax.Array) -> jax.Array:
-    """Zeros in bfloat16, whose own rounding of large means is far worse: to read it takes a GPU a kernel of its own."""
+    """Zeros in bfloat16, whose own rounding of large means is far worse.
+
+    To read the pixel takes a GPU a kernel of its own, and a TPU a third of a denoiser call by its compiler's estimate.
+    """
     first = _first_pixel(x)
     return jnp.zeros_like(first) if x.dtype == jnp.bfloat16 else first
 
@@ -167,6 +170,7 @@ def _means_by_product(*arrays: jax.Array) -> list[jax.Array]:
 
 
 ON_GPU = Means(_means_of_strips, _means_by_reshape, _first_pixel_of_float32)
+ON_TPU = Means(_means_of_strips, _means_by_product, _first_pixel_of_float32)
 ELSEWHERE = Means(_means, _means_by_product, _first_pixel)
 
 
