@@ -117,9 +117,10 @@ def world_model_loss(
 
 
 def burnt_in(params: Params, model: WorldModel, batch: Segment, config: WorldModelLossConfig) -> tuple[Memory, Segment]:
-    """The memory at the beginning of the segments, without gradient, and the segments (R2D2, section 3).
+    """The memory at the beginning of the segments, without gradient, and the segments.
 
-    It does not move before the episode's first step; padding in a segment is a step like any other.
+    As in R2D2 (Kapturowski et al., 2019, section 3). The memory does not move before the episode's first step; padding
+    in a segment is a step like any other.
 
     Args:
       batch: segments of T steps, each behind its burn-in, [B, burn_in + T].
