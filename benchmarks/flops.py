@@ -62,7 +62,7 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
         there = _floats(1, T, dtype=bool)
         return Segment(_floats(1, T, *config.frame_shape), _ints(1, T), _floats(1, T), there, there)
 
-    batch = segment(config.segment_length)
+    batch = segment(config.world_model.loss.burn_in + config.segment_length)
     if config.agent.kind == "diamond":
         batch = Lessons(segment(config.context + 1 + config.world_model.loss.num_autoregressive_steps), batch)
     draws = jax.eval_shape(lambda: teaching(setup).draw(key, key, batch, setup))

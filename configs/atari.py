@@ -189,6 +189,7 @@ def world_model() -> dict:
         ),
         loss=dict(  # reward, end and denoising losses on segments of the replay
             horizon=15,  # a segment has horizon + L steps
+            burn_in=0,  # steps before a segment that the memory has seen, without gradient; 0: it begins at zeros
             num_autoregressive_steps=1,  # additional targets, denoised after the model's own predictions
             harmony=True,  # learned balance of reward and observation loss (EDELINE's harmonizers)
             sigma_distribution=dict(  # noise levels that the denoiser learns at: ln sigma is normal, then sigma clipped

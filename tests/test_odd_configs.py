@@ -85,7 +85,10 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
     for group in (config.world_model, config.actor_critic):
         group.training.update(batch_size=one_of(1, 2, 5), grad_acc_steps=one_of(1, 3))
     config.world_model.loss.update(
-        horizon=one_of(1, 2, 6), num_autoregressive_steps=one_of(0, 0, 1, 2), harmony=one_of(True, False)
+        horizon=one_of(1, 2, 6),
+        num_autoregressive_steps=one_of(0, 0, 1, 2),
+        harmony=one_of(True, False),
+        burn_in=one_of(0, 0, 1, 20),
     )
     config.actor_critic.loss.backup_every = one_of(1, 2, 15)
     config.world_model_env.update(horizon=one_of(1, 2, 15), burn_in=one_of(0, 0, 11, 20))

@@ -28,7 +28,7 @@ WORLDS = {
     "values of rewards": ("gymnasium", SCREEN | VALUES),
     "crafter": ("crafter", {"env.id": "crafter"} | FEW_GAMES | VALUES),
     "craftax": ("craftax", {"env.id": "craftax"} | FEW_GAMES | VALUES),
-    "recall": ("jax", {"env.id": "recall_16", "world_model_env.burn_in": 9}),
+    "recall": ("jax", {"env.id": "recall_16", "world_model_env.burn_in": 9, "world_model.loss.burn_in": 5}),
     "vizdoom": ("vizdoom", {"env.id": "vizdoom/predict_position"} | FEW_GAMES),
 }
 

@@ -162,6 +162,7 @@ class WorldModelLossConfig:
     num_autoregressive_steps: Annotated[int, Range(0, 64, "not be negative, nor above 64")]
     harmony: bool
     sigma_distribution: SigmaDistributionConfig
+    burn_in: Annotated[int, Range(0, 2**16, "not be negative, nor above 65,536")] = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from edeline_jax.runtime.files import writing
 
 ROWS = {  # key of the tree -> its name in table and picture
     "whole_history": "memory, whole history",
-    "burn_in": "memory, last {L} steps",
+    "burn_in": "memory, last {N} steps",
     "frame": "present frame and action",
     "last_frame": "the same frame again",
     "mean_frame": "mean frame",
@@ -65,4 +65,4 @@ def draw_delays(card: dict[str, Any], path: Path) -> None:
 
 
 def _title(name: str, card: dict[str, Any]) -> str:
-    return ROWS[name].format(L=card["context"])
+    return ROWS[name].format(N=card["burn_in"] + 1)

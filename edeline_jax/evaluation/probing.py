@@ -87,6 +87,7 @@ def probe(
         "agent_checksum": checksum(weights),
         **plan._asdict(),
         "context": weights.config.context,
+        "burn_in": weights.config.burn_in,
         "steps": steps,
         "next_frame": probe_frames(games["agent"]),
         "reward_sign": probe_rewards(games["agent"]),
@@ -122,7 +123,8 @@ def remembered(games: Sequence[RecordedGame], weights: Weights, num_actions: int
     model = build_agent(config, num_actions).world_model
     params = to_params(weights, config)["world_model"]
     first = config.context - 1
-    whole, burnt_in = whole_history(params, model, games), last_steps(params, model, games, config.context)
+    whole = whole_history(params, model, games)
+    burnt_in = last_steps(params, model, games, config.context, config.burn_in)
     probed = []
     for game, h, h_last in zip(games, whole, burnt_in, strict=True):
         frames = small_frames(game.frames)

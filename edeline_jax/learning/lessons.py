@@ -18,7 +18,8 @@ from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, 
 class Teaching(NamedTuple):
     """The functions that make an update of a world model.
 
-    places: (replay, key, setup) -> where this device's segments lie; a tree of `Places`. The key is consumed.
+    places: (replay, key, setup) -> where this device's segments and their burn-ins lie; a tree of `Places`. The key is
+      consumed.
     batch: (the steps there, setup) -> what the loss learns from.
     draw: (shared key, key, batch, setup) -> the loss's random numbers; see `draw_loss`.
     count: (batch, draws, setup) -> this device's counts.
@@ -38,8 +39,8 @@ def teaching(setup: Setup) -> Teaching:
 
 
 def _edeline_places(replay: Replay, key: jax.Array, setup: Setup) -> Any:
-    c = setup.world_model
-    return segment_places(replay, key, setup.share(c.batch_size), setup.segment_length, c.sample_weights)
+    c, T = setup.world_model, setup.segment_length
+    return segment_places(replay, key, setup.share(c.batch_size), T, c.loss.burn_in + T, c.sample_weights)
 
 
 def _edeline_batch(steps: Steps, setup: Setup) -> Segment:
@@ -47,11 +48,12 @@ def _edeline_batch(steps: Steps, setup: Setup) -> Segment:
 
 
 def _edeline_draws(shared_key: jax.Array, key: jax.Array, batch: Segment, setup: Setup) -> LossDraws:
-    return draw_loss(shared_key, key, batch.frames.shape, setup.context, setup.world_model.loss)
+    loss = setup.world_model.loss
+    return draw_loss(shared_key, key, batch.frames[:, loss.burn_in :].shape, setup.context, loss)
 
 
 def _edeline_counts(batch: Segment, draws: LossDraws, setup: Setup) -> BatchCounts:
-    return count_targets(batch.mask, draws, setup.context)
+    return count_targets(batch.mask[:, setup.world_model.loss.burn_in :], draws, setup.context)
 
 
 def _edeline_loss(
@@ -62,12 +64,12 @@ def _edeline_loss(
 
 def _diamond_places(replay: Replay, key: jax.Array, setup: Setup) -> Lessons:
     """Segments to denoise may hang over the front only, like starts."""
-    c = setup.world_model
+    c, T = setup.world_model, setup.segment_length
     size, length = setup.share(c.batch_size), setup.context + 1 + c.loss.num_autoregressive_steps
     denoising_key, outcomes_key = jax.random.split(key)
     return Lessons(
         start_places(replay, denoising_key, size, length, length, c.sample_weights),
-        segment_places(replay, outcomes_key, size, setup.segment_length, c.sample_weights),
+        segment_places(replay, outcomes_key, size, T, c.loss.burn_in + T, c.sample_weights),
     )
 
 
@@ -82,13 +84,13 @@ def _diamond_draws(shared_key: jax.Array, key: jax.Array, batch: Lessons, setup:
 
 
 def _diamond_counts(batch: Lessons, draws: LossDraws, setup: Setup) -> BatchCounts:
-    return count_lessons(batch, draws, setup.context)
+    return count_lessons(batch, draws, setup.context, setup.world_model.loss.burn_in)
 
 
 def _diamond_loss(
     params: Params, batch: Lessons, draws: LossDraws, counts: BatchCounts, setup: Setup
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    return diamond_loss(params, setup.agent.world_model, batch, draws, counts)
+    return diamond_loss(params, setup.agent.world_model, batch, draws, counts, setup.world_model.loss)
 
 
 EDELINE = Teaching(_edeline_places, _edeline_batch, _edeline_draws, _edeline_counts, _edeline_loss)

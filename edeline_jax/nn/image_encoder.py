@@ -9,6 +9,7 @@ from edeline_jax.nn.layers import Conv, SmallResBlock
 from edeline_jax.nn.restart import largest_divisor
 
 PART_BYTES = 320e6  # of one activation at full resolution: keeps a device busy, and a few dozen fit into memory
+KEPT_BYTES = 1e9  # the same of all parts: gradients keep eight times as much
 
 
 class ImageEncoder(nn.Module):
@@ -29,14 +30,20 @@ class ImageEncoder(nn.Module):
 
 
 def encode_in_parts(encoder: ImageEncoder, frames: jax.Array) -> jax.Array:
-    """`encoder(frames)` for many frames [B, H, W, C], in parts one after the other, to save memory in gradients."""
+    """`encoder(frames)` for many frames [B, H, W, C], in parts one after the other, to save memory in gradients.
+
+    Of very many frames activations are not kept: the backward pass encodes each part again.
+    """
     B, H, W, _ = frames.shape
-    at_once = PART_BYTES // (H * W * encoder.channels[0] * frames.dtype.itemsize)
-    size = largest_divisor(B, at_once)
+    bytes_of_one = H * W * encoder.channels[0] * frames.dtype.itemsize
+    size = largest_divisor(B, PART_BYTES // bytes_of_one)
     if size == B:
         return encoder(frames)
-    scan = nn.scan(
-        lambda encoder, carry, part: (carry, encoder(part)), variable_broadcast="params", split_rngs={"params": False}
-    )
+
+    def encode(encoder: ImageEncoder, carry: None, part: jax.Array) -> tuple[None, jax.Array]:
+        return carry, encoder(part)
+
+    encode = encode if B * bytes_of_one <= KEPT_BYTES else nn.remat(encode, prevent_cse=False)
+    scan = nn.scan(encode, variable_broadcast="params", split_rngs={"params": False})
     parts = frames.reshape(B // size, size, *frames.shape[1:])
     return scan(encoder, None, parts)[1].reshape(B, -1)

@@ -5,6 +5,7 @@ The scan (Gu & Dao 2023, section 3) has two interchangeable implementations.
 Letters in shapes: B batch, T time, E inner channels, N state size.
 """
 
+import functools
 from collections.abc import Callable
 
 import chex
@@ -32,6 +33,7 @@ def _sequential(decay: jax.Array, drive: jax.Array) -> jax.Array:
     return jax.lax.scan(step, jnp.zeros_like(drive[:, 0]), time_first)[1].swapaxes(0, 1)
 
 
+CHUNK = 32  # steps of a long sequence that are scanned at once
 SCANS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"associative": _associative, "sequential": _sequential}
 
 
@@ -39,6 +41,9 @@ def selective_scan(
     x: jax.Array, delta: jax.Array, A: jax.Array, B: jax.Array, C: jax.Array, D: jax.Array, s: jax.Array, scan: str
 ) -> tuple[jax.Array, jax.Array]:
     """Runs `s_t = exp(delta_t A) s_{t-1} + (delta_t B_t) x_t`, `y_t = C_t . s_t + D x_t`.
+
+    What gradients keep of a step is several times N as large as x. So more than `CHUNK` steps are scanned in chunks of
+    equal length, whose states the backward pass computes again.
 
     Args:
       x, delta: float32 [B, T, E].
@@ -54,6 +59,28 @@ def selective_scan(
     (batch, T, E), N = x.shape, A.shape[-1]
     chex.assert_shape([delta, A, D, s], [(batch, T, E), (E, N), (E,), (batch, E, N)], custom_message="delta, A, D, s")
     chex.assert_shape([B, C], (batch, T, N), custom_message="B, C")
+    num_chunks = -(-T // CHUNK)
+    if num_chunks == 1:
+        return _at_once(x, delta, A, B, C, D, s, scan)
+    length = -(-T // num_chunks)
+
+    def chunked(x: jax.Array) -> jax.Array:
+        filled = jnp.pad(x, ((0, 0), (0, num_chunks * length - T), (0, 0)))  # steps of size 0, which change nothing
+        return filled.reshape(batch, num_chunks, length, -1).swapaxes(0, 1)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)  # a loop's steps are not merged anyway
+    def chunk(s: jax.Array, inputs: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        x, delta, B, C = inputs
+        y, s = _at_once(x, delta, A, B, C, D, s, scan)
+        return s, y
+
+    s, y = jax.lax.scan(chunk, s, [chunked(x) for x in (x, delta, B, C)])
+    return y.swapaxes(0, 1).reshape(batch, num_chunks * length, E)[:, :T], s
+
+
+def _at_once(
+    x: jax.Array, delta: jax.Array, A: jax.Array, B: jax.Array, C: jax.Array, D: jax.Array, s: jax.Array, scan: str
+) -> tuple[jax.Array, jax.Array]:
     decay = jnp.exp(delta[..., None] * A[None, None])
     drive = (delta * x)[..., None] * B[:, :, None, :]
     drive = drive.at[:, 0].add(decay[:, 0] * s)

@@ -65,19 +65,22 @@ class Temperatures(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def begin(params: Params, agent: Agent, frames: jax.Array, actions: jax.Array, key: jax.Array) -> tuple[Dream, Opinion]:
-    """Begins where real frames end.
+def begin(
+    params: Params, agent: Agent, frames: jax.Array, actions: jax.Array, there: jax.Array, key: jax.Array
+) -> tuple[Dream, Opinion]:
+    """Begins where real frames end, as imagination does in training.
 
     Args:
       params: of `agent`.
-      frames: uint8 [L, H, W, 3], oldest first.
-      actions: int32 [L]; the last is not used.
+      frames: uint8 [K + 1, H, W, 3], oldest first.
+      actions: int32 [K + 1]; the last is not used.
+      there: bool [K + 1], false before the game began; the last L are true.
       key: consumed.
     """
-    there = jnp.ones((1, len(frames)), bool)
-    start = pad(frames[None], actions[None], jnp.zeros(there.shape), ~there, there)
+    there = there[None]
+    start = pad(frames[None], actions[None], jnp.zeros(there.shape), jnp.zeros_like(there), there)
     world = reset(params["world_model"], agent.world_model, start)
-    lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1])
+    lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1], there[:, :-1])
     lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], lstm, key)
     inputs = (params["world_model"], world.memory, world.frames[:, -1], choice)
     condition, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="see"), *inputs)

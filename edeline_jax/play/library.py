@@ -26,16 +26,17 @@ GOLDEN = (5**0.5 - 1) / 2  # its multiples spread starts evenly, however many th
 
 
 class Library(NamedTuple):
-    """Episodes that are longer than `context`, the number L of frames that a dream begins from."""
+    """Episodes that are longer than `context`, the number L of frames that a dream needs to begin."""
 
     episodes: tuple[Episode, ...]
     context: int
+    burn_in: int  # K, the frames before a start that memory and policy see if there are as many
     source: str  # where they are from, in words
 
     def start(self, episode: int, step: int) -> Start:
         """The start whose newest frame is this step of an episode, or the first one with enough frames before it."""
         step = max(step, self.context - 1)
-        part = slice(step + 1 - self.context, step + 1)
+        part = slice(max(0, step - self.burn_in), step + 1)
         whole = self.episodes[episode]
         label = f"episode {episode + 1}, step {step}"
         return Start(whole.frames[part], whole.actions[part].astype(np.int32), label)
@@ -76,7 +77,7 @@ def find_episodes(source: Path, dataset: Path | None, weights: Weights) -> Libra
     fitting = _newest(episode for episode in found if len(episode.actions) > config.context)
     if not fitting:
         raise UserError(f"{words}: no episode is longer than the {config.context} frames that a dream begins from")
-    return Library(fitting, config.context, words)
+    return Library(fitting, config.context, config.burn_in, words)
 
 
 def _newest(found: Iterable[Episode]) -> tuple[Episode, ...]:

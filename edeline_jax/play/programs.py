@@ -50,7 +50,11 @@ class Programs:
 
     def begin(self, start: Start, key: jax.Array) -> tuple[Dream, Opinion]:
         """The dream that begins at a start; see `dream.begin`."""
-        return begin(self._params, self._agent, start.frames, start.actions, key)
+        length = self._config.burn_in + 1
+        missing = length - len(start.frames)
+        frames = np.pad(start.frames, ((missing, 0), (0, 0), (0, 0), (0, 0)))  # one program serves every start
+        actions, there = np.pad(start.actions, (missing, 0)), np.arange(length) >= missing
+        return begin(self._params, self._agent, frames, actions, there, key)
 
     def find(self, sampler: Sampler) -> Step | None:
         """The step with this sampler; None while it is being compiled, which the first call asks for."""
@@ -74,9 +78,9 @@ class Programs:
             config.diffusion_sampler, num_steps_denoising=sampler.steps, order=sampler.order, s_churn=sampler.churn
         )
         config = dataclasses.replace(config, diffusion_sampler=changed)
-        L, shape, key = self._config.context, self._config.frame_shape, jax.random.key(0)
-        frames, actions = jax.ShapeDtypeStruct((L, *shape), np.uint8), jax.ShapeDtypeStruct((L,), np.int32)
-        dream, _ = jax.eval_shape(lambda *inputs: begin(self._params, self._agent, *inputs), frames, actions, key)
+        length, shape, key = self._config.burn_in + 1, self._config.frame_shape, jax.random.key(0)
+        start = (np.zeros((length, *shape), np.uint8), np.zeros(length, np.int32), np.ones(length, bool))
+        dream, _ = jax.eval_shape(lambda *inputs: begin(self._params, self._agent, *inputs), *start, key)
         inputs = (np.int32(0), key, _as_arrays(Temperatures()))
         program = step.lower(self._params, self._agent, dream, *inputs, config).compile()
 

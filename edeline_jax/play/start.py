@@ -1,4 +1,4 @@
-"""Where a dream begins: the last L real frames, and the actions between them."""
+"""Where a dream begins: the last real frames, and the actions between them."""
 
 import io
 from typing import NamedTuple
@@ -9,10 +9,10 @@ MOST_SIDE = 4096  # px, of an uploaded picture
 
 
 class Start(NamedTuple):
-    """L real frames, oldest first."""
+    """The last n real frames, oldest first: from L to K + 1, fewer than that if they are all since the game began."""
 
-    frames: np.ndarray  # uint8 [L, H, W, 3]
-    actions: np.ndarray  # int32 [L]: those that were taken; the last does not count
+    frames: np.ndarray  # uint8 [n, H, W, 3]
+    actions: np.ndarray  # int32 [n]: those that were taken; the last does not count
     label: str
 
 

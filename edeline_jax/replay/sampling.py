@@ -43,14 +43,14 @@ def are_places(x: Any) -> bool:
     return isinstance(x, Places)
 
 
-def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, weights: Weights) -> Places:
-    """Segments of T steps for the world model.
+def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, length: int, weights: Weights) -> Places:
+    """Segments of T steps for the world model, and the steps before them: `length` together.
 
     The sampled step is at a uniform place in its segment, which may extend beyond both ends of the episode.
     """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch, weights)
-    return places(step, step.t - jax.random.randint(offset_key, (batch,), 0, T), T)
+    return places(step, step.t - jax.random.randint(offset_key, (batch,), length - T, length), length)
 
 
 def start_places(replay: Replay, key: jax.Array, batch: int, L: int, length: int, weights: Weights) -> Places:
@@ -69,7 +69,7 @@ def sample_segments(
     replay: Replay, key: jax.Array, frame_shape: tuple[int, ...], batch: int, T: int, weights: Weights
 ) -> Segment:
     """The segments at `segment_places`."""
-    return segments(read(replay, segment_places(replay, key, batch, T, weights)), frame_shape)
+    return segments(read(replay, segment_places(replay, key, batch, T, T, weights)), frame_shape)
 
 
 def sample_starts(

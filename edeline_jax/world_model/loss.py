@@ -21,7 +21,7 @@ from edeline_jax.replay.segment import Segment
 from edeline_jax.world_model.edeline import Edeline
 from edeline_jax.world_model.edm import conditioners, sample_sigma
 from edeline_jax.world_model.heads import END_CLASSES
-from edeline_jax.world_model.model import WorldModel
+from edeline_jax.world_model.model import Memory, WorldModel
 
 
 class LossDraws(NamedTuple):
@@ -81,19 +81,20 @@ def world_model_loss(
 
     Args:
       params: of `model`.
-      batch: B segments of at least L + P steps.
+      batch: B segments of at least L + P steps, each behind its `config.burn_in` steps.
       draws: see `LossDraws`.
       counts: `count_targets` summed over the devices; with this device's own counts the share is the whole loss.
 
     Returns:
       The loss [] and metrics; their sums over the devices are the batch's.
     """
+    memory, batch = burnt_in(params, model, batch, config)
     (B, T, *frame), P = batch.frames.shape, len(draws.sigma)
     chex.assert_tree_shape_prefix(batch, (B, T))
     chex.assert_tree_shape_prefix(draws._replace(start=None), (P, B))
     chex.assert_shape([draws.noise, counts.targets], [(P, B, *frame), (P,)], custom_message="noise, targets")
     chex.assert_shape([draws.start, counts.steps], (), custom_message="start, steps")
-    h, _ = model.apply(params, batch.frames, batch.actions, model.init_memory(len(batch.actions)), method="embed")
+    h, _ = model.apply(params, batch.frames, batch.actions, memory, method="embed")
     reward_logits, end_logits = model.apply(params, h, method="outcome_logits")
     loss_rew, loss_end, metrics = outcome_losses(model.reward, reward_logits, end_logits, batch, counts)
     loss_obs = _denoising_loss(params, model, batch, h, draws, counts)
@@ -113,6 +114,24 @@ def world_model_loss(
         "harmony_s2": s2 / counts.devices,
     }
     return loss, {"loss_world_model": loss, **metrics, **harmony}
+
+
+def burnt_in(params: Params, model: WorldModel, batch: Segment, config: WorldModelLossConfig) -> tuple[Memory, Segment]:
+    """The memory at the beginning of the segments, without gradient, and the segments.
+
+    As in R2D2 (Kapturowski et al., 2019, section 3). The memory does not move before the episode's first step; padding
+    in a segment is a step like any other.
+
+    Args:
+      batch: segments of T steps, each behind its burn-in, [B, burn_in + T].
+    """
+    n = config.burn_in
+    if n == 0:
+        return model.init_memory(len(batch.actions)), batch
+    seen = jax.tree.map(lambda x: x[:, : n + 1], batch)  # with the frame that the last action led to
+    constant = jax.lax.stop_gradient(params)
+    memory = model.apply(constant, seen.frames, seen.actions, seen.mask, method="burn_in")
+    return memory, jax.tree.map(lambda x: x[:, n:], batch)
 
 
 def outcome_losses(

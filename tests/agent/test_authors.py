@@ -123,7 +123,11 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert not [key for key in OURS if OURS[key] == defaults[f"config.{key}"]]  # each says something
     rest = {key: x for key, x in got.items() if key.removeprefix("config.") not in OURS}
     assert rest == {key: defaults[key] for key in rest}
-    own = {"config.world_model.optimizer.max_grad_norm_rew_end", "config.world_model_env.burn_in"}
+    own = {
+        "config.world_model.optimizer.max_grad_norm_rew_end",
+        "config.world_model.loss.burn_in",
+        "config.world_model_env.burn_in",
+    }
     assert own == {key for key in rest if key.startswith(("config.world_model", "config.actor_critic", "config.wandb"))}
 
 

@@ -196,7 +196,7 @@ def test_states_are_those_of_the_memory(weights: Weights) -> None:
         for n in (CHUNK + 5, 3, 7)
     ]
     model, params = build_agent(weights.config, 3).world_model, to_params(weights, weights.config)["world_model"]
-    whole, burnt_in = whole_history(params, model, games), last_steps(params, model, games, 4)
+    whole, burnt_in = whole_history(params, model, games), last_steps(params, model, games, 4, 3)
 
     def h(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
         caches = model.init_memory(len(actions))
@@ -210,6 +210,12 @@ def test_states_are_those_of_the_memory(weights: Weights) -> None:
     last = [np.stack([getattr(games[i], name)[t - 3 : t + 1] for i, t in windows]) for name in ("frames", "actions")]
     np.testing.assert_allclose([burnt_in[i][t - 3] for i, t in windows], h(*last)[:, -1], atol=2e-5)
     np.testing.assert_allclose(whole[2][3], burnt_in[2][0], atol=2e-5)  # a game's first L steps are all there is
+    long = last_steps(params, model, games, 4, 5)
+    assert [len(states) for states in long] == [CHUNK + 2, 0, 4]
+    np.testing.assert_allclose(long[2][:3], whole[2][3:6], atol=2e-5)  # all since the game began, if it is no more
+    last = (getattr(games[2], name)[None, 1:7] for name in ("frames", "actions"))
+    np.testing.assert_allclose(long[2][3], h(*last)[0, -1], atol=2e-5)
+    assert np.abs(long[2][3] - whole[2][6]).max() > 1e-4
 
 
 def test_the_games_are_those_of_an_exam(weights: Weights, tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ KEY = jax.random.key(3)
 STREAMS, STEPS, PARTS = 4, 26, 2
 
 
-def config(placement: str) -> Config:
+def config(placement: str, burn_in: int = 0) -> Config:
     values = get_config()
+    values.world_model.loss.burn_in = burn_in
     values.env.num_envs, values.replay.placement = STREAMS, placement
     values.collection.update(num_steps_total=STREAMS * STEPS, steps_per_epoch=28)
     values.collection.first_epoch.update(min=1, max=2)
@@ -72,11 +73,11 @@ def filled(c: Config, mesh: Mesh, folder: Path) -> Replay:
     return replay
 
 
-@pytest.mark.parametrize("network", ["world_model", "actor_critic"])
+@pytest.mark.parametrize(("network", "burn_in"), [("world_model", 0), ("world_model", 7), ("actor_critic", 0)])
 @pytest.mark.parametrize("devices", [1, 2])
-def test_equal_keys_give_equal_batches(network: str, devices: int, tmp_path: Path) -> None:
+def test_equal_keys_give_equal_batches(network: str, burn_in: int, devices: int, tmp_path: Path) -> None:
     """Bit for bit, every part of the updates on every device; episodes are as short as a step."""
-    c, mesh = config("device"), make_mesh(jax.devices()[:devices])
+    c, mesh = config("device", burn_in), make_mesh(jax.devices()[:devices])
     setup = make_setup(build_agent(c, 3), c, AXIS)
     places_of = getattr(updates, f"{network}_places")
 

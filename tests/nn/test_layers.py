@@ -12,8 +12,10 @@ from edeline_jax.nn.layers import look_up
 from edeline_jax.nn.params import draw_params, param_shapes
 
 
-def test_frames_in_parts_are_encoded_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values and gradients; also where the module makes its parameters inside of the parts."""
+@pytest.mark.parametrize("kept", [True, False])
+def test_frames_in_parts_are_encoded_as_at_once(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients; also where the module makes its parameters inside of the parts, or encodes them again."""
+    monkeypatch.setattr(image_encoder, "KEPT_BYTES", 1e9 if kept else 0)
     monkeypatch.setattr(image_encoder, "PART_BYTES", 4 * 8 * 8 * 4 * 4)  # four frames
 
     class Network(nn.Module):
@@ -32,6 +34,7 @@ def test_frames_in_parts_are_encoded_as_at_once(monkeypatch: pytest.MonkeyPatch)
         return jax.value_and_grad(lambda params: jnp.square(Network(parts).apply(params, x)).sum())(params)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), gradients(True), gradients(False))
+    assert ("remat" in str(jax.make_jaxpr(gradients, static_argnums=0)(True))) != kept
 
 
 def test_rows_are_looked_up_exactly_and_their_gradient_adds_in_a_fixed_order() -> None:

@@ -3,7 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from edeline_jax.nn.selective_scan import SCANS, causal_convolution, selective_scan
+from edeline_jax.nn import selective_scan as module
+from edeline_jax.nn.selective_scan import CHUNK, SCANS, causal_convolution, selective_scan
+
+LENGTHS = (13, 2 * CHUNK + 9)  # at once, and in three chunks of which the last is not full
 
 
 def inputs(B: int = 2, T: int = 13, E: int = 6, N: int = 4) -> dict[str, jax.Array]:
@@ -30,21 +33,42 @@ def by_definition(x, delta, A, B, C, D, s):
     return y, s
 
 
+@pytest.mark.parametrize("T", LENGTHS)
 @pytest.mark.parametrize("scan", SCANS)
-def test_follows_the_definition_from_any_state(scan: str) -> None:
-    y, s = selective_scan(**inputs(), scan=scan)
-    expected_y, expected_s = by_definition(**inputs())
+def test_follows_the_definition_from_any_state(scan: str, T: int) -> None:
+    y, s = selective_scan(**inputs(T=T), scan=scan)
+    expected_y, expected_s = by_definition(**inputs(T=T))
     np.testing.assert_allclose(y, expected_y, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(s, expected_s, rtol=1e-4, atol=1e-5)
 
 
-def test_implementations_have_equal_gradients() -> None:
-    def loss(arguments, scan):
-        y, s = selective_scan(**arguments, scan=scan)
-        return jnp.sin(y).sum() + jnp.cos(s).sum()
+def loss(arguments: dict, scan: str) -> jax.Array:
+    y, s = selective_scan(**arguments, scan=scan)
+    return jnp.sin(y).sum() + jnp.cos(s).sum()
 
-    grads = [jax.grad(loss)(inputs(), scan) for scan in ("associative", "sequential")]
+
+@pytest.mark.parametrize("T", LENGTHS)
+def test_implementations_have_equal_gradients(T: int) -> None:
+    grads = [jax.grad(loss)(inputs(T=T), scan) for scan in ("associative", "sequential")]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *grads)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_chunks_have_the_gradients_of_the_whole_and_keep_no_states(scan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once a sequence plans several times as much memory; one of twice the length little more, in chunks."""
+
+    def gradients(T: int, chunk: int) -> tuple[dict, int]:
+        monkeypatch.setattr(module, "CHUNK", chunk)
+        compiled = jax.jit(lambda arguments: jax.grad(loss)(arguments, scan)).lower(inputs(T=T, N=64)).compile()
+        return compiled(inputs(T=T, N=64)), compiled.memory_analysis().temp_size_in_bytes
+
+    (whole, all_states), (parts, few), (_, many) = (
+        gradients(8 * CHUNK, 10**6),
+        gradients(8 * CHUNK, CHUNK),
+        gradients(16 * CHUNK, CHUNK),
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), parts, whole)
+    assert few < all_states / 3 and many < 1.5 * few, (few, many, all_states)
 
 
 @pytest.mark.parametrize("split", [1, 5, 12])

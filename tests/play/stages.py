@@ -36,7 +36,7 @@ class ActionModel(RuleModel):
 
 
 @functools.cache
-def library() -> Library:
+def library(burn_in: int = CONFIG.burn_in) -> Library:
     """Three episodes of noise, whose lengths and actions differ."""
     rng = np.random.default_rng(3)
     episodes = []
@@ -44,7 +44,7 @@ def library() -> Library:
         frames = rng.integers(0, 256, (steps, *CONFIG.frame_shape), dtype=np.uint8)
         rewards, no = rng.integers(-1, 2, steps).astype(np.float32), np.zeros(steps, bool)
         episodes.append(Episode(frames, rng.integers(0, 3, steps).astype(np.int32), rewards, no, no))
-    return Library(tuple(episodes), L, "noise")
+    return Library(tuple(episodes), L, burn_in, "noise")
 
 
 def make_stage(config: Config = CONFIG, agent: Agent = NETWORKS) -> Stage:
@@ -62,7 +62,7 @@ def make_stage(config: Config = CONFIG, agent: Agent = NETWORKS) -> Stage:
     if isinstance(agent.world_model, RuleModel):
         params["world_model"] = {}
     actions = name_actions("catch", "catch", 3)
-    return Stage(params, agent, config, actions, library(), Programs(params, agent, config))
+    return Stage(params, agent, config, actions, library(config.burn_in), Programs(params, agent, config))
 
 
 def make_action_stage() -> Stage:

@@ -33,6 +33,14 @@ def test_starts_are_every_place_with_enough_frames_before_it() -> None:
     np.testing.assert_array_equal(start.actions, library().episodes[1].actions[9 - L : 9])
 
 
+def test_starts_have_what_memory_and_policy_see_before_them() -> None:
+    """K frames before the newest, or all since the episode began."""
+    for step, first in ((L - 1, 0), (6, 0), (9, 3)):
+        start, episode = library(burn_in=6).start(1, step), library().episodes[1]
+        np.testing.assert_array_equal(start.frames, episode.frames[first : step + 1])
+        np.testing.assert_array_equal(start.actions, episode.actions[first : step + 1])
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_recordings(tmp_path / "recordings", [30, L, 20, 25])

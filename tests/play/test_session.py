@@ -101,6 +101,29 @@ def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     assert ends and cuts
 
 
+@pytest.mark.parametrize("step", [L - 1, 9])
+def test_a_dream_remembers_as_long_as_imagination_does(stage: Stage, step: int) -> None:
+    """With K = 6, at an episode's beginning, and where more frames are recorded than are seen."""
+    env = dataclasses.replace(CONFIG.world_model_env, burn_in=6)
+    long = make_stage(dataclasses.replace(CONFIG, world_model_env=env))
+    start = long.library.start(1, step)
+    dream, _ = long.programs.begin(start, key(0))
+    n = len(start.frames)
+    assert n == min(step, 6) + 1
+    there = np.ones((1, n), bool)
+    seen = jax.jit(pad)(start.frames[None], start.actions[None], np.zeros((1, n), np.float32), ~there, there)
+    state = imagination.reset(stage.params["world_model"], NETWORKS.world_model, seen)
+    lstm = burn_in(stage.params["actor_critic"], NETWORKS.actor_critic, seen.frames)
+    for got, expected in ((dream.world, state), (dream.lstm, lstm)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-5), got, expected)
+    short, _ = stage.programs.begin(stage.library.start(1, step), key(0))
+    moved = jax.tree.map(
+        lambda a, b: float(np.abs(a - b).max()), (dream.world.memory, dream.lstm), (short.world.memory, short.lstm)
+    )
+    assert (max(jax.tree.leaves(moved)) > 1e-3) == (n > L)
+    long.programs.close()
+
+
 def test_predictions_and_memory_are_the_models(stage: Stage) -> None:
     params, model = stage.params["world_model"], NETWORKS.world_model
     session = Session(stage, SEED)

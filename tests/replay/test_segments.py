@@ -19,6 +19,7 @@ from edeline_jax.replay.sampling import (
     sample_segments,
     sample_starts,
     sample_steps,
+    segment_places,
     start_places,
 )
 from edeline_jax.replay.segment import segments, segments_with_finals
@@ -121,6 +122,19 @@ def test_longer_starts_stop_where_short_ones_do() -> None:
     reach = np.arange(-19, 1)[None] + np.asarray(long.index[:, -1:])  # where the steps would be in one long episode
     np.testing.assert_array_equal(long.mask, reach >= firsts[:, None])
     np.testing.assert_array_equal(long.index, np.maximum(reach, firsts[:, None]))
+
+
+def test_steps_before_segments_leave_them_where_they_are() -> None:
+    replay, key = filled([9, 5, 30]), jax.random.key(3)
+    short, long = (segment_places(replay, key, 500, 4, length, WEIGHTS) for length in (4, 20))
+    for name in ("index", "mask"):
+        np.testing.assert_array_equal(getattr(long, name)[:, -4:], getattr(short, name))
+    begins = short.mask[:, 0]  # the others hang over the front, where nothing comes before
+    assert not long.mask[~begins, :-4].any() and 0 < begins.sum() < 500
+    newest = np.asarray(long.index)[begins, -4:-3]
+    firsts, reach = np.select([newest < 9, newest < 14], [0, 9], 14), newest + np.arange(-16, 0)
+    np.testing.assert_array_equal(long.mask[begins, :-4], reach >= firsts)
+    np.testing.assert_array_equal(long.index[begins, :-4], np.maximum(reach, firsts))
 
 
 def test_segments_hold_one_episode_in_order() -> None:
