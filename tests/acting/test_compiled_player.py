@@ -75,7 +75,7 @@ def test_it_plays_what_the_player_plays_step_by_step(world: World) -> None:
     assert whole.ends.any() and whole.truncations.any() == (world is WORLDS["counting"])
     np.testing.assert_array_equal(whole.starts[:, 1:], over[:, :-1])
     assert len(np.unique(whole.actions[whole.starts == 0])) > 1
-    for got, lstm in zip(player._games.lstm, other._chooser._lstm, strict=True):
+    for got, lstm in zip(player._games.lstm, other._chooser._state, strict=True):
         np.testing.assert_allclose(got, lstm, atol=1e-5)
 
 
