@@ -33,9 +33,9 @@ class ActorCritic(Network):
         """The stateless part: frames [B, H, W, C] -> features [B, F] in the compute dtype, with h at their end."""
         frames, h = obs if isinstance(obs, Observation) else (obs, None)
         features = encode_in_parts(self.encoder, frames.astype(self.config.compute_dtype))
-        return (
-            features if h is None else jnp.concatenate([features, jax.lax.stop_gradient(h).astype(features.dtype)], -1)
-        )
+        if h is None:
+            return features
+        return jnp.concatenate([features, jax.lax.stop_gradient(h).astype(features.dtype)], -1)
 
     def recur(self, features: jax.Array, state: LSTMState) -> tuple[jax.Array, jax.Array, LSTMState]:
         """The recurrent part: features [B, F] -> logits, value, next state."""
