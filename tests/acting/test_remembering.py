@@ -8,7 +8,8 @@ import pytest
 
 from edeline_jax.acting.player import Play, Player
 from edeline_jax.agent.networks import Agent, build_agent
-from edeline_jax.config import pour
+from edeline_jax.agent.trained import Policy, TrainedAgent
+from edeline_jax.config import Config, pour
 from edeline_jax.envs.observation import Observation
 from edeline_jax.evaluation.memory import whole_history
 from edeline_jax.evaluation.recording import RecordedGame
@@ -21,12 +22,16 @@ from tests.tiny_config import get_config
 LENGTHS, CUT, STEPS = [5, 7, 3, 4, 6, 8, 9, 5], (1, 2, 5), 14
 
 
-def networks(memory: str) -> tuple[Agent, dict]:
-    """An agent whose policy knows what it wants, and its weights."""
+def config_of(memory: str) -> Config:
     values = get_config()
     values.agent.actor_critic.inputs = "frames_and_h"
     values.agent.recurrent_emb.update(memory=memory, window=4)
-    config = pour(values)
+    return pour(values)
+
+
+def networks(memory: str) -> tuple[Agent, dict]:
+    """An agent whose policy knows what it wants, and its weights."""
+    config = config_of(memory)
     agent = build_agent(config, 3)
     return agent, random_params(agent, config) | {"actor_critic": random_policy(agent.actor_critic)}
 
@@ -63,6 +68,16 @@ def test_it_is_the_h_of_the_whole_episode_and_of_what_was_done(memory: str) -> N
     play, known = played(agent, params, epsilon=0.5)
     assert play.starts[1:].any(0).all()
     np.testing.assert_allclose(known, of_whole_episodes(agent, params, play), rtol=1e-3, atol=1e-5)
+
+
+def test_a_trained_agent_acts_as_the_player_does() -> None:
+    """It begins anew where it is told to."""
+    agent, params = networks("mamba")
+    play, _ = played(agent, params, epsilon=0.0)
+    own = TrainedAgent(params, agent, config_of("mamba"), Policy(greedy=True))
+    for frames, starts, actions in zip(play.frames, play.starts, play.actions, strict=True):
+        own.reset(starts)
+        np.testing.assert_array_equal(own.act(frames), actions)
 
 
 def test_the_policy_sees_the_h_from_before_the_frame() -> None:
