@@ -153,8 +153,8 @@ def restart_ended(
     dead = outcome.end | outcome.truncation
 
     def restart(index: jax.Array) -> tuple[LSTMState, jax.Array, LSTMState | None]:
-        inputs = lstm, outcome.final_obs, outcome.burn_in, outcome.burn_in_mask
-        before, final_obs, obs, mask = jax.tree.map(lambda x: x[index], inputs)
+        before, obs, mask = jax.tree.map(lambda x: x[index], (lstm, outcome.burn_in, outcome.burn_in_mask))
+        final_obs = jax.tree.map(lambda x: x[index], outcome.final_obs)
         final_value = network.apply(params, final_obs, before)[1]
         older = None
         if outcome.older is not None:
