@@ -49,10 +49,10 @@ def measure(world: str, num_envs: int) -> Iterator[tuple[str, float]]:
     settings = dataclasses.replace(pour(load(world)).env, size=SIZE.value)
     env = make_env(settings, num_envs, 0, lives_end=True)
     agent, key = build_agent(pour(AGENT.value), env.num_actions), jax.random.key(0)
-    params = jax.device_put(init_params(agent, env.frame_shape, key)["actor_critic"], jax.local_devices()[0])
-    players = {"step by step": Player(env, agent.actor_critic, 0.01, key)}
+    params = jax.device_put(agent.actor_params(init_params(agent, env.frame_shape, key)), jax.local_devices()[0])
+    players = {"step by step": Player(env, agent.actor, 0.01, key)}
     if isinstance(env, InJit):
-        players["compiled"] = CompiledPlayer(env, agent.actor_critic, 0.01, key, STEPS.value)
+        players["compiled"] = CompiledPlayer(env, agent.actor, 0.01, key, STEPS.value)
     for name, player in players.items():
         took = median_seconds(lambda player=player: player.play(params, STEPS.value)[0], REPEATS.value)
         yield name, num_envs * STEPS.value / took

@@ -37,12 +37,11 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
     step = imagined_step_flops(agent, config, params["world_model"])
     gradients = actor_critic_gradient_flops(agent, config, params["actor_critic"])
     B = config.actor_critic.training.batch_size
-    frame = config.frame_shape
-    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(B))
+    obs, lstm = _seen(agent, config, B)
     policy = count(
         lambda params, obs, lstm, gumbel: act(params, agent.actor_critic, obs, lstm, gumbel),
         params["actor_critic"],
-        _floats(B, *frame),
+        obs,
         lstm,
         _floats(B, agent.actor_critic.num_actions),
     )
@@ -103,16 +102,13 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
     """FLOPs of loss and gradients on a trajectory without restarts; the recurrent part, a loop, is counted per step."""
     network = agent.actor_critic
     c = config.actor_critic
-    frame = config.frame_shape
     T, B = c.loss.backup_every, 1
     flags = _floats(T, B, dtype=bool)
     scalars = _floats(T, B)
     logits = _floats(T, B, network.num_actions)
-    burn_in = _floats(T, B, 0, *frame)
-    lstm = jax.eval_shape(lambda: network.init_state(B))
-    trajectory = Trajectory(
-        _floats(T, B, *frame), _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars
-    )
+    seen, lstm = _seen(agent, config, B)
+    obs, burn_in = (jax.tree.map(lambda x, K=K: _floats(T, B, *K, *x.shape[1:]), seen) for K in ((), (0,)))
+    trajectory = Trajectory(obs, _ints(T, B), scalars, flags, flags, flags, burn_in, logits, scalars, scalars)
     gradients = count(
         lambda params, trajectory, lstm: actor_critic_gradients(params, trajectory, lstm, make_setup(agent, config)),
         params,
@@ -124,11 +120,15 @@ def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> f
         logits, value, _ = network.apply(params, features, lstm, method="recur")
         return logits.sum() + value.sum()
 
-    features = jax.eval_shape(
-        lambda params, frames: network.apply(params, frames, method="encode"), params, _floats(B, *frame)
-    )
+    features = jax.eval_shape(lambda params, obs: network.apply(params, obs, method="encode"), params, seen)
     step = count(jax.grad(outputs, (0, 1)), params, features, lstm)
     return (gradients + (T - 1) * step) * c.training.batch_size
+
+
+def _seen(agent: Agent, config: Config, batch: int) -> tuple[Any, Any]:
+    """The shapes of what the policy sees, and of its LSTM's state."""
+    network = agent.actor_critic
+    return jax.eval_shape(lambda: (network.empty_obs(batch, config.frame_shape), network.init_state(batch)))
 
 
 def _floats(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:

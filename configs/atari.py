@@ -158,6 +158,7 @@ def agent() -> dict:
             channels=(32, 32, 64, 64),  # image encoder, per level
             down=(True, True, True, True),  # halve the resolution after the level
             lstm_dim=512,  # size of the LSTM's state
+            inputs="frames",  # of the LSTM; frames_and_h: it also sees h, what the memory knows before the frame
         ),
     )
 

@@ -101,6 +101,7 @@ def test_no_limit_goes_through_strict_json_and_flags(tmp_path: Path) -> None:
         ("env.size", (64, 48), r"config.env.size: expected int, got tuple \(64, 48\)"),
         ("reward.head", "symlog", "config.reward.head: must be one of sign, twohot, got 'symlog'"),
         ("reward.head", "twohot", "config.reward.clip: sign does not go with reward.head=twohot: .* take none"),
+        ("agent.actor_critic.inputs", "h", "inputs: must be one of frames, frames_and_h, got 'h'"),
         ("reward.clip", "none", "config.reward.clip: none does not go with reward.head=sign, .* take reward.head=two"),
     ],
 )
@@ -110,6 +111,20 @@ def test_a_bad_value_is_refused_by_name(key: str, value: object, names: str) -> 
     with pytest.raises(ConfigError, match=names) as error:
         pour(values, num_devices=4, num_processes=2)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("agent.kind", "diamond", "must be frames where agent.kind is diamond, .* take agent.kind=edeline"),
+        ("training.model_free", True, "must be frames where training.model_free is on"),
+    ],
+)
+def test_h_is_refused_where_there_is_none(key: str, value: object, words: str) -> None:
+    values = with_value(get_config().to_dict(), "agent.actor_critic.inputs", "frames_and_h")
+    assert pour(values).agent.actor_critic.sees_h
+    with pytest.raises(ConfigError, match=f"^config.agent.actor_critic.inputs: {words}"):
+        pour(with_value(values, key, value))
 
 
 def test_rewards_count_as_they_are_with_a_head_that_knows_them_or_without_one() -> None:

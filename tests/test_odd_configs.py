@@ -64,6 +64,8 @@ def drawn(rng: np.random.Generator) -> ConfigDict:
     for encoder, own in ((agent.recurrent_emb, {"cond_channels": one_of(1, 8)}), (agent.actor_critic, {"lstm_dim": 3})):
         depth = one_of(1, 2, 4)
         encoder.update(channels=some(depth, 1, 8, 40, 64), down=some(depth, True, False), **own)
+    if agent.kind == "edeline" and not config.training.model_free:
+        agent.actor_critic.inputs = one_of("frames", "frames_and_h")
     depth = one_of(1, 2, 4)
     agent.rew_end_model.update(
         channels=some(depth, 1, 8, 40, 64),

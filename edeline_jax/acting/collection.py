@@ -32,7 +32,7 @@ class Collector:
         return collect(self._player, self.keeper, params, replay, num_steps)
 
     def _begin(self) -> Player | CompiledPlayer:
-        c, network = self._config, self._agent.actor_critic
+        c, network = self._config, self._agent.actor
         saved = self.keeper.open_games
         steps = int(saved["steps"][0]) if saved else 0  # of the environments that these games are in
         env_steps = (self.keeper.step - steps) * c.env.num_envs
@@ -49,7 +49,7 @@ def collect(
     """Collects at least `num_steps` environment steps, the same number in each environment of all processes.
 
     Args:
-      params: of the actor-critic, on one device.
+      params: of the actor, on one device.
       replay: donated.
 
     Returns:

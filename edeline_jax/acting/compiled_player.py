@@ -10,8 +10,8 @@ import numpy as np
 
 from edeline_jax.acting.open_games import OpenGames, fit, named, restored
 from edeline_jax.acting.scoreboard import Game, Scoreboard
+from edeline_jax.actor_critic.actor import Actor
 from edeline_jax.actor_critic.choice import choose
-from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.envs.in_jit import InJit, World, reset_all, step_all
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
@@ -28,7 +28,7 @@ class CompiledPlayer:
     def __init__(
         self,
         env: InJit,
-        network: ActorCritic,
+        network: Actor,
         epsilon: float,
         key: jax.Array,
         length: int,
@@ -97,7 +97,7 @@ class CompiledPlayer:
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def play_steps(
     world: World,
-    network: ActorCritic,
+    network: Actor,
     length: int,
     params: Params,
     games: OpenGames,
@@ -124,6 +124,7 @@ def play_steps(
     def step(games: OpenGames, number: jax.Array) -> tuple[OpenGames, tuple[Chunk, Any]]:
         act_key, world_key = (jax.random.fold_in(key, number + calls) for key, calls in zip(keys, (0, 2), strict=True))
         choice, lstm = choose(params, network, games.frames, games.lstm, games.fresh, act_key, epsilon)
+        lstm = network.take_in(params, lstm, games.frames, choice.actions)
         moment, frames, state = step_all(world, world_key, games.world, choice.actions)
         over = moment.end | moment.truncation
         played = Chunk(games.frames, choice.actions, *moment[1:4], starts=games.fresh, game_starts=games.fresh)

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from edeline_jax.nn.lstm import LSTMState
+from edeline_jax.actor_critic.actor import State
 
 
 class OpenGames(NamedTuple):
     """N games between two steps."""
 
     frames: jax.Array  # uint8 [N, H, W, 3]: to act on
-    fresh: jax.Array  # bool [N]: where the LSTM begins from zeros
-    lstm: LSTMState
+    fresh: jax.Array  # bool [N]: where the actor's state begins from zeros
+    lstm: State  # of the actor: its LSTM's, and what else it keeps
     world: Any  # the world's state, leaves [N, ...]
 
 

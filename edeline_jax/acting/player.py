@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from edeline_jax.acting.scoreboard import Game, Scoreboard
+from edeline_jax.actor_critic.actor import Actor
 from edeline_jax.actor_critic.chooser import Chooser
-from edeline_jax.actor_critic.network import ActorCritic
 from edeline_jax.envs.vector import Transition, VectorEnv
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
@@ -27,10 +27,10 @@ class Play(NamedTuple):
 class Player:
     """Steps environments with actions sampled from the policy, or uniformly at random with probability epsilon.
 
-    The LSTM starts from zeros after the end of an episode, also if only a life was lost.
+    What the actor remembers starts from zeros after the end of an episode, also if only a life was lost.
     """
 
-    def __init__(self, env: VectorEnv, network: ActorCritic, epsilon: float, key: jax.Array):
+    def __init__(self, env: VectorEnv, network: Actor, epsilon: float, key: jax.Array):
         self.env = env
         self._chooser = Chooser(network, key, epsilon)
         self.reset()
@@ -44,9 +44,10 @@ class Player:
         self._new_games = np.ones(n, bool)
 
     def step(self, params: Params) -> Play:
-        """Plays one step in all environments with the given actor-critic parameters."""
+        """Plays one step in all environments with the given parameters of the actor."""
         frames, starts, game_starts = self._frames, self._chooser.fresh, self._new_games
         actions = np.asarray(self._chooser.choose(params, frames).actions)
+        self._chooser.take(params, actions)
         transition = self.env.step(actions)
         self._frames = transition.obs
         self._chooser.fresh = transition.end | transition.truncation

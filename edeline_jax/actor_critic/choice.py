@@ -5,9 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.actor_critic.actor import Actor, State
 from edeline_jax.actor_critic.rollout import act
-from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import to_float
 
@@ -23,33 +22,33 @@ class Choice(NamedTuple):
 @jax.jit(static_argnums=(1, 7))
 def choose(
     params: Params,
-    network: ActorCritic,
+    network: Actor,
     frames: jax.Array,
-    lstm: LSTMState,
+    state: State,
     fresh: jax.Array,
     key: jax.Array,
     epsilon: jax.Array,
     greedy: bool = False,
-) -> tuple[Choice, LSTMState]:
-    """Actions in N environments, and the next LSTM state.
+) -> tuple[Choice, State]:
+    """Actions in N environments, and the next state of the actor.
 
     Args:
       params: of `network`.
       frames: uint8 [N, H, W, 3].
-      lstm: of the N environments.
-      fresh: bool [N], where the LSTM begins anew from zeros.
+      state: of the N environments.
+      fresh: bool [N], where the state begins anew from zeros.
       key: consumed.
       epsilon: the probability of a uniformly random action, [].
       greedy: takes the likeliest action instead of drawing one.
 
     Returns:
-      The choice, and the LSTM state.
+      The choice, and the state, which is yet to take in the actions; see `Actor`.
     """
     sample_key, explore_key, uniform_key = jax.random.split(key, 3)
-    lstm = jax.tree.map(lambda x: jnp.where(fresh[:, None], 0.0, x), lstm)
+    state = jax.tree.map(lambda x: jnp.where(jnp.expand_dims(fresh, range(1, x.ndim)), 0.0, x), state)
     shape = (len(frames), network.num_actions)
     gumbel = jnp.zeros(shape) if greedy else jax.random.gumbel(sample_key, shape)
-    logits, values, lstm, chosen = act(params, network, to_float(frames), lstm, gumbel)
+    logits, values, state, chosen = act(params, network, to_float(frames), state, gumbel)
     uniform = jax.random.randint(uniform_key, chosen.shape, 0, network.num_actions)
     explores = jax.random.bernoulli(explore_key, epsilon, chosen.shape)
-    return Choice(jnp.where(explores, uniform, chosen).astype(jnp.int32), logits, values), lstm
+    return Choice(jnp.where(explores, uniform, chosen).astype(jnp.int32), logits, values), state

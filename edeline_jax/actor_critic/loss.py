@@ -31,7 +31,7 @@ def actor_critic_loss(
     Returns:
       The loss [] and metrics, means over this device's T x B steps.
     """
-    T, B = trajectory.obs.shape[:2]
+    T, B = trajectory.actions.shape
     chex.assert_tree_shape_prefix(trajectory, (T, B))
     chex.assert_tree_shape_prefix(lstm, (B,))
     logits, values = _replay(params, network, trajectory, lstm)
@@ -59,8 +59,8 @@ def _replay(
 ) -> tuple[jax.Array, jax.Array]:
     """Logits [T, B, A] and values [T, B] of a trajectory, with gradients, also through the burn-ins at restarts."""
     T, B = trajectory.actions.shape
-    frames = trajectory.obs.reshape(T * B, *trajectory.obs.shape[2:])
-    features = network.apply(params, frames, method="encode").reshape(T, B, -1)
+    obs = jax.tree.map(lambda x: x.reshape(T * B, *x.shape[2:]), trajectory.obs)
+    features = network.apply(params, obs, method="encode").reshape(T, B, -1)
     fresh = _burn_ins(params, network, trajectory)
 
     def step(lstm: LSTMState, inputs: tuple) -> tuple[LSTMState, tuple[jax.Array, jax.Array]]:

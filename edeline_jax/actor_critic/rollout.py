@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edeline_jax.actor_critic.network import ActorCritic, burn_in
+from edeline_jax.envs.observation import Observation
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
@@ -24,10 +25,10 @@ Scan = Callable[[Callable, Any, Any], tuple[Any, Any]]
 class RolloutState(NamedTuple):
     """The state carried from one rollout to the next.
 
-    obs: the frames to act on [B, H, W, C]. lstm, env: the states of the LSTM and of the environment.
+    obs: the frames to act on [B, H, W, C]; see `Outcome`. lstm, env: the states of the LSTM and of the environment.
     """
 
-    obs: jax.Array
+    obs: jax.Array | Observation
     lstm: LSTMState
     env: Any
 
@@ -53,13 +54,13 @@ class Trajectory(NamedTuple):
     bootstraps: V of the frame that the step led to (the final frame if the episode was over), without gradient.
     """
 
-    obs: jax.Array
+    obs: jax.Array | Observation
     actions: jax.Array
     rewards: jax.Array
     ends: jax.Array
     truncations: jax.Array
     dead: jax.Array
-    burn_in: jax.Array
+    burn_in: jax.Array | Observation
     logits: jax.Array
     values: jax.Array
     bootstraps: jax.Array
@@ -127,13 +128,14 @@ def host_scan(step: Callable, state: Any, xs: Any) -> tuple[Any, Any]:
 
 @jax.jit(static_argnums=1)
 def act(
-    params: Params, network: ActorCritic, obs: jax.Array, lstm: LSTMState, gumbel: jax.Array
+    params: Params, network: ActorCritic, obs: jax.Array | Observation, lstm: LSTMState, gumbel: jax.Array
 ) -> tuple[jax.Array, jax.Array, LSTMState, jax.Array]:
     """One forward pass of the policy and a sampled action.
 
     Returns logits, value, next LSTM state, and an action [B] sampled with Gumbel noise [B, A] (greedy if it is 0).
     """
-    chex.assert_shape(gumbel, (len(obs), network.num_actions), custom_message="gumbel")
+    batch = len(jax.tree.leaves(obs)[0])
+    chex.assert_shape(gumbel, (batch, network.num_actions), custom_message="gumbel")
     logits, value, lstm = network.apply(params, obs, lstm)
     return logits, value, lstm, jnp.argmax(logits + gumbel, -1)
 
@@ -151,13 +153,14 @@ def restart_ended(
     dead = outcome.end | outcome.truncation
 
     def restart(index: jax.Array) -> tuple[LSTMState, jax.Array, LSTMState | None]:
-        before, frames, mask = jax.tree.map(lambda x: x[index], (lstm, outcome.burn_in, outcome.burn_in_mask))
-        final_value = network.apply(params, outcome.final_obs[index], before)[1]
+        before, obs, mask = jax.tree.map(lambda x: x[index], (lstm, outcome.burn_in, outcome.burn_in_mask))
+        final_obs = jax.tree.map(lambda x: x[index], outcome.final_obs)
+        final_value = network.apply(params, final_obs, before)[1]
         older = None
         if outcome.older is not None:
             steps = outcome.older(index)
             older = burn_in(params, network, steps.frames, steps.mask)
-        return burn_in(params, network, frames, mask, older), final_value, older
+        return burn_in(params, network, obs, mask, older), final_value, older
 
     old = lstm, jnp.zeros(dead.shape), None if outcome.older is None else lstm
     lstm, final_values, older = replace_rows(dead, restart, old)

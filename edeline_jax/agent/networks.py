@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from edeline_jax.actor_critic.actor import Actor
 from edeline_jax.actor_critic.network import ActorCritic
+from edeline_jax.agent.remembering import RememberingPolicy
 from edeline_jax.config import Config
 from edeline_jax.nn.params import Params, cast_weights, draw_params, param_shapes
 from edeline_jax.replay.reward import HEADS
@@ -23,6 +25,20 @@ class Agent(NamedTuple):
 
     world_model: WorldModel
     actor_critic: ActorCritic
+
+    @property
+    def actor(self) -> Actor:
+        """What acts in real games."""
+        return RememberingPolicy(*self) if self.sees_h else self.actor_critic
+
+    def actor_params(self, params: Params) -> Params:
+        """The actor's parameters out of the agent's."""
+        return params if self.sees_h else params["actor_critic"]
+
+    @property
+    def sees_h(self) -> bool:
+        """Whether the policy sees the memory's h beside the frames."""
+        return self.actor_critic.config.actor_critic.sees_h
 
 
 def build_agent(config: Config, num_actions: int) -> Agent:
@@ -56,5 +72,6 @@ def _inputs(agent: Agent, frame_shape: tuple[int, int, int]) -> dict[str, tuple]
     steps = agent.world_model.config.denoiser.inner_model.num_steps_conditioning + 1
     frames = jax.ShapeDtypeStruct((1, steps, *frame_shape), jnp.float32)
     actions = jax.ShapeDtypeStruct((1, steps), jnp.int32)
-    lstm = jax.eval_shape(lambda: agent.actor_critic.init_state(1))
-    return {"world_model": (frames, actions), "actor_critic": (frames.update(shape=(1, *frame_shape)), lstm)}
+    network = agent.actor_critic
+    seen = jax.eval_shape(lambda: (network.empty_obs(1, frame_shape), network.init_state(1)))
+    return {"world_model": (frames, actions), "actor_critic": seen}

@@ -35,14 +35,14 @@ class Policy(NamedTuple):
 
 
 class TrainedAgent:
-    """An agent with its weights, its LSTM state in N environments, and its random numbers."""
+    """An agent with its weights, what it remembers of N environments, and its random numbers."""
 
     def __init__(self, params: Params, networks: Agent, config: Config, policy: Policy, seed: int = 0):
         self.config = config
         self.num_actions = networks.actor_critic.num_actions
         self._params = params
         self._networks = networks
-        self._chooser = Chooser(networks.actor_critic, jax.random.key(seed), policy.epsilon, policy.greedy)
+        self._chooser = Chooser(networks.actor, jax.random.key(seed), policy.epsilon, policy.greedy)
 
     def reset(self, where: Any = None, *, seed: int | None = None) -> None:
         """Begins anew: the agent forgets what it has seen.
@@ -88,7 +88,9 @@ class TrainedAgent:
             raise ValueError(
                 f"frames of {len(batch)} environments, but {n} are under way: call reset() before their number changes"
             )
-        actions = self._chooser.choose(self._params["actor_critic"], batch).actions
+        params = self._networks.actor_params(self._params)
+        actions = self._chooser.choose(params, batch).actions
+        self._chooser.take(params, actions)
         return np.asarray(actions) if frames.ndim == 4 else int(actions[0])
 
     def imagine(self, frames: Any, actions: Any, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -89,7 +89,8 @@ def write_weights(path: Path, weights: Weights) -> None:
     """Writes the format given by the path's suffix; a path without one becomes a run folder with only the agent.
 
     Raises:
-      UserError: the path exists, its suffix is unknown, there is no config, or the tensors do not fit it.
+      UserError: the path exists, its suffix is unknown, there is no config, the tensors do not fit it, or the format
+        has no such agent.
     """
     if path.exists():
         raise UserError(f"{path}: exists already; choose another name")
@@ -97,6 +98,11 @@ def write_weights(path: Path, weights: Weights) -> None:
         raise UserError("--config is missing: the weights do not say of which networks they are")
     params = to_params(weights, weights.config)
     if path.suffix == ".pt":
+        if weights.config.agent.actor_critic.sees_h:
+            raise UserError(
+                f"{path}: the authors' program has no policy that sees h (config.agent.actor_critic.inputs is "
+                "frames_and_h); write FILE.safetensors, or a folder"
+            )
         _write(path, tensor_bytes(weights.tensors))
     elif path.suffix == ".safetensors":
         from safetensors.numpy import save

@@ -65,6 +65,11 @@ def _check_schedule(config: Config) -> None:
         "training.model_free",
         "learns from real environments: leave collection.path_to_static_dataset empty",
     )
+    _require(
+        not (config.training.model_free and config.agent.actor_critic.sees_h),
+        "agent.actor_critic.inputs",
+        "must be frames where training.model_free is on: without a world model nothing learns what h says",
+    )
 
 
 def _check_segments(config: Config) -> None:
@@ -158,6 +163,11 @@ def _check_networks(config: Config) -> None:
 def _check_diamond(config: Config) -> None:
     """What only DIAMOND's networks ask for."""
     inner, model = config.agent.denoiser.inner_model, config.agent.rew_end_model
+    _require(
+        not config.agent.actor_critic.sees_h,
+        "agent.actor_critic.inputs",
+        "must be frames where agent.kind is diamond, whose world model has no h; take agent.kind=edeline to see one",
+    )
     _require(
         inner.frame_stack,
         "agent.denoiser.inner_model.frame_stack",

@@ -105,6 +105,12 @@ class ActorCriticNetworkConfig:
     channels: tuple[Size, ...]
     down: tuple[bool, ...]
     lstm_dim: Size
+    inputs: Annotated[str, Choice(("frames", "frames_and_h"))] = "frames"
+
+    @property
+    def sees_h(self) -> bool:
+        """Whether the policy sees the memory's h beside each frame; see `envs.observation`."""
+        return self.inputs == "frames_and_h"
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,8 @@ class GameTester:
             seed = env_seed(self._config.seed, 1, progress.env_steps)
             self._env = make_env(self._config.env, c.num_envs, seed, lives_end=False)
         play_key, loss_key = jax.random.split(jax.random.fold_in(self._key, progress.epoch))
-        player = Player(self._env, self._agent.actor_critic, c.epsilon, play_key)
-        played = play_games(player, params["actor_critic"], num_games, c.num_steps_replay, between)
+        player = Player(self._env, self._agent.actor, c.epsilon, play_key)
+        played = play_games(player, self._agent.actor_params(params), num_games, c.num_steps_replay, between)
         losses = {}
         if not self._config.training.model_free:
             losses = _losses(params, played.replay, loss_key, self._agent, self._config)

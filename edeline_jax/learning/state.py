@@ -86,7 +86,7 @@ def empty_rollout(setup: Setup) -> RolloutState:
     """A rollout state of zeros with the right shapes; the first update replaces it by starts from the replay."""
     agent, batch, frame_shape = setup.agent, setup.actor_critic.batch_size, setup.frame_shape
     return RolloutState(
-        obs=jnp.zeros((batch, *frame_shape)),
+        obs=agent.actor_critic.empty_obs(batch, frame_shape),
         lstm=agent.actor_critic.init_state(batch),
         env=ImaginationState(
             frames=jnp.zeros((batch, setup.context, *frame_shape)),

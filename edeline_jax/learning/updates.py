@@ -152,8 +152,9 @@ def actor_critic_places(key: jax.Array, replay: Replay, update: jax.Array, part:
 
 def begin_imagining(params: Params, start: Segment, setup: Setup) -> RolloutState:
     """The beginning of the first rollout: the memory burnt in, the LSTM at zeros. `params`: of the world model."""
-    env = imagination.reset(params, setup.agent.world_model, start)
-    return RolloutState(env.frames[:, -1], setup.agent.actor_critic.init_state(len(start.mask)), env)
+    env, h = imagination.reset_with_h(params, setup.agent.world_model, start)
+    obs = imagination.observe(env.frames[:, -1], h if h is None else h[:, -1])
+    return RolloutState(obs, setup.agent.actor_critic.init_state(len(start.mask)), env)
 
 
 def imagine(

@@ -10,6 +10,7 @@ from edeline_jax.actor_critic.network import burn_in
 from edeline_jax.actor_critic.rollout import act
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config.schema import WorldModelEnvConfig
+from edeline_jax.envs.observation import Observation
 from edeline_jax.nn.lstm import LSTMState
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.frame import from_float
@@ -21,8 +22,9 @@ from edeline_jax.world_model.imagination import (
     advance,
     draw_outcome,
     draw_step,
+    observe,
     outcome_probabilities,
-    reset,
+    reset_with_h,
 )
 
 POLICY = -1  # in place of an action: the one that the policy has drawn
@@ -79,9 +81,11 @@ def begin(
     """
     there = there[None]
     start = pad(frames[None], actions[None], jnp.zeros(there.shape), jnp.zeros_like(there), there)
-    world = reset(params["world_model"], agent.world_model, start)
-    lstm = burn_in(params["actor_critic"], agent.actor_critic, start.frames[:, :-1], there[:, :-1])
-    lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], lstm, key)
+    world, h = reset_with_h(params["world_model"], agent.world_model, start)
+    seen = observe(start.frames, h)
+    before, newest = (jax.tree.map(lambda x, steps=steps: x[:, steps], seen) for steps in (slice(-1), -1))
+    lstm = burn_in(params["actor_critic"], agent.actor_critic, before, there[:, :-1])
+    lstm, choice, opinion = _consider(params, agent, newest, lstm, key)
     inputs = (params["world_model"], world.memory, world.frames[:, -1], choice)
     condition, _ = jax.eval_shape(lambda *inputs: agent.world_model.apply(*inputs, method="see"), *inputs)
     return Dream(world, lstm, choice, jnp.zeros(condition.shape, condition.dtype)), opinion
@@ -112,8 +116,9 @@ def step(
     world, prediction = advance(weights, model, dream.world, action, draws, config)
     reward, end = draw_outcome(model, prediction, draws)
     _, ends = outcome_probabilities(model, prediction)
-    lstm, choice, opinion = _consider(params, agent, world.frames[:, -1], dream.lstm, policy_key)
     h = prediction.condition
+    obs = observe(world.frames[:, -1], h if agent.sees_h else None)
+    lstm, choice, opinion = _consider(params, agent, obs, dream.lstm, policy_key)
     moved = None if isinstance(model, Diamond) else jnp.stack([jnp.linalg.norm(x) for x in (h, h - dream.condition)])
     return Dream(world, lstm, choice, h), Glance(
         trajectory=from_float(prediction.trajectory[:, 0].clip(-1, 1)),
@@ -134,12 +139,12 @@ def split(key: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _consider(
-    params: Params, agent: Agent, frame: jax.Array, lstm: LSTMState, key: jax.Array
+    params: Params, agent: Agent, obs: jax.Array | Observation, lstm: LSTMState, key: jax.Array
 ) -> tuple[LSTMState, jax.Array, Opinion]:
-    """The LSTM's state after a frame [1, H, W, C], the action drawn in it, int [1], and the opinion on it."""
+    """The LSTM's state after an observation, batch of 1, the action drawn in it, int [1], and the opinion on it."""
     network = agent.actor_critic
     gumbel = jax.random.gumbel(key, (1, network.num_actions))
-    logits, value, lstm, choice = act(params["actor_critic"], network, frame, lstm, gumbel)
+    logits, value, lstm, choice = act(params["actor_critic"], network, obs, lstm, gumbel)
     return lstm, choice, Opinion(jax.nn.softmax(logits[0]), value[0])
 
 

@@ -32,9 +32,9 @@ class RealGame:
     """
 
     def __init__(self, params: Params, agent: Agent, config: Config, seed: int, lives_end: bool):
-        self._params = params["actor_critic"]
+        self._params = agent.actor_params(params)
         self._env = make_env(config.env, 1, seed, lives_end)
-        self._chooser = Chooser(agent.actor_critic, jax.random.key(seed))
+        self._chooser = Chooser(agent.actor, jax.random.key(seed))
         self._chooser.begin(1)
         self._look(self._env.reset())
         frames, actions = [self.frame], []
@@ -49,7 +49,9 @@ class RealGame:
 
     def step(self, action: int) -> RealStep:
         """Takes an action; a game that is over has begun anew afterwards."""
-        transition = self._env.step(np.array([action]))
+        actions = np.array([action], np.int32)
+        self._chooser.take(self._params, actions)
+        transition = self._env.step(actions)
         over = bool(transition.game_over[0])
         self._chooser.fresh |= over
         self._look(transition.obs)

@@ -194,7 +194,7 @@ class Run:
         c = self.config.collection
         keeper = self._collector.keeper
         begin = self.progress.env_steps
-        params = local(self.state.actor_critic.params)
+        params = local(self.agent.actor_params(self.state.params))
         games = []
 
         def target() -> int:

@@ -48,12 +48,12 @@ class Diamond(WorldModel):
         """See `RewEndModel`."""
         return self.rew_end_model(frames, actions, next_frames, state, mask)
 
-    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Memory:
-        """See `WorldModel`."""
+    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> tuple[None, Memory]:
+        """See `WorldModel`: there is no h."""
         before = mask if mask is None else mask[:, :-1]
         state = self.init_memory(len(actions)).lstm
         *_, state = self.outcomes(frames[:, :-1], actions[:, :-1], frames[:, 1:], state, before)
-        return Memory(actions[:, -self.context : -1], state)
+        return None, Memory(actions[:, -self.context : -1], state)
 
     def see(self, memory: Memory, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, Memory]:
         """See `WorldModel`: the condition is the L last actions, int [B, L]."""

@@ -37,10 +37,10 @@ class Edeline(WorldModel):
         """See `WorldModel`."""
         return init_caches(self.config.recurrent_emb, batch)
 
-    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Caches:
-        """See `WorldModel`: one parallel call over the steps before the newest frame."""
+    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> tuple[jax.Array, Caches]:
+        """See `WorldModel`: one parallel call over the steps before the newest frame, which gives every h."""
         before = mask if mask is None else mask[:, :-1]
-        return self.embed(frames[:, :-1], actions[:, :-1], self.init_memory(len(actions)), before)[1]
+        return self.embed(frames[:, :-1], actions[:, :-1], self.init_memory(len(actions)), before)
 
     def see(self, memory: Caches, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, Caches]:
         """See `WorldModel`: the condition is h, [B, D]."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from edeline_jax.config.schema import WorldModelEnvConfig
+from edeline_jax.envs.observation import Observation
 from edeline_jax.envs.outcome import Outcome
 from edeline_jax.nn.params import Params
 from edeline_jax.nn.restart import replace_rows
@@ -77,12 +78,29 @@ def reset(params: Params, model: WorldModel, start: Segment) -> ImaginationState
     The memory is burnt in on the steps before it. In a start of L steps padding is a step like any other, as in the
     authors' program; in a longer one the memory begins where the episode does.
     """
+    return reset_with_h(params, model, start)[0]
+
+
+def reset_with_h(params: Params, model: WorldModel, start: Segment) -> tuple[ImaginationState, jax.Array | None]:
+    """The environments of `reset`, and what the policy sees of h: before each frame of the start, float32 [B, K, D].
+
+    It is zeros before the first frame, and before the first of the episode. None: the policy sees frames only.
+    """
     chex.assert_rank(start.frames, 5, custom_message="start.frames")
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
     L = model.config.denoiser.inner_model.num_steps_conditioning
     mask = start.mask if start.mask.shape[1] > L else None
-    memory = model.apply(params, start.frames, start.actions, mask, method="burn_in")
-    return ImaginationState(start.frames[:, -L:], memory, jnp.zeros(len(start.actions), jnp.int32))
+    h, memory = model.apply(params, start.frames, start.actions, mask, method="burn_in")
+    state = ImaginationState(start.frames[:, -L:], memory, jnp.zeros(len(start.actions), jnp.int32))
+    if not model.config.actor_critic.sees_h:
+        return state, None
+    known = h if mask is None else jnp.where(mask[:, :-1, None], h, 0.0)
+    return state, jnp.pad(known, ((0, 0), (1, 0), (0, 0)))
+
+
+def observe(frames: jax.Array, h: jax.Array | None) -> jax.Array | Observation:
+    """What the policy sees of frames, and of h if it is not None; see `reset_with_h`."""
+    return frames if h is None else Observation(frames, h)
 
 
 def step(
@@ -111,10 +129,14 @@ def step(
     chex.assert_tree_shape_prefix(start, start.frames.shape[:2])
     state, prediction = advance(params, model, state, action, draws, config)
     reward, end = draw_outcome(model, prediction, draws)
-    final_obs, truncation = state.frames[:, -1], state.age >= config.horizon
-    state = _restart(params, model, state, end | truncation, start, older)
-    burn_in = start.frames[:, :-1], None if older is None else start.mask[:, :-1], older
-    return state, Outcome(state.frames[:, -1], final_obs, reward, end, truncation, *burn_in)
+    h = prediction.condition if model.config.actor_critic.sees_h else None
+    final_obs, truncation = observe(state.frames[:, -1], h), state.age >= config.horizon
+    state, h = _restart(params, model, state, h, end | truncation, start, older)
+    L = start.frames.shape[1]
+    burn_in = observe(start.frames[:, :-1], _at(h, slice(-L, -1))), None if older is None else start.mask[:, :-1]
+    look_back = older and jax.tree_util.Partial(_look_back, older, _at(h, slice(-L)))
+    obs = observe(state.frames[:, -1], _at(h, -1))
+    return state, Outcome(obs, final_obs, reward, end, truncation, *burn_in, look_back)
 
 
 def advance(
@@ -173,10 +195,31 @@ def denoise_frame(
 
 
 def _restart(
-    params: Params, model: WorldModel, state: ImaginationState, dead: jax.Array, start: Segment, older: Older | None
-) -> ImaginationState:
-    def restart(index: jax.Array) -> ImaginationState:
-        chosen = jax.tree.map(lambda x: x[index], start)
-        return reset(params, model, chosen if older is None else joined(older(index), chosen))
+    params: Params,
+    model: WorldModel,
+    state: ImaginationState,
+    h: jax.Array | None,
+    dead: jax.Array,
+    start: Segment,
+    older: Older | None,
+) -> tuple[ImaginationState, jax.Array | None]:
+    """The state after restarts, and h before each frame of new starts, [B, K, D]; of others h [B, D], K times."""
 
-    return replace_rows(dead, restart, state)
+    def restart(index: jax.Array) -> tuple[ImaginationState, jax.Array | None]:
+        chosen = jax.tree.map(lambda x: x[index], start)
+        return reset_with_h(params, model, chosen if older is None else joined(older(index), chosen))
+
+    if h is not None:
+        K = start.mask.shape[1] + (jax.eval_shape(older, jnp.arange(1)).mask.shape[1] if older else 0)
+        h = jnp.repeat(h[:, None], K, 1)
+    return replace_rows(dead, restart, (state, h))
+
+
+def _at(h: jax.Array | None, steps: int | slice) -> jax.Array | None:
+    return h if h is None else h[:, steps]
+
+
+def _look_back(older: Older, h: jax.Array | None, rows: jax.Array) -> Segment:
+    """The older steps as the policy sees them; `h` [B, ...] is that before their frames."""
+    steps = older(rows)
+    return steps._replace(frames=observe(steps.frames, h if h is None else h[rows]))

@@ -25,14 +25,20 @@ class WorldModel(Network):
         """The memory at the start of a sequence."""
         raise NotImplementedError
 
-    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> Memory:
-        """The memory in which `see` goes on from the newest frame.
+    def burn_in(
+        self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None
+    ) -> tuple[jax.Array | None, Memory]:
+        """Takes in the steps before the newest frame.
 
         Args:
           frames: the newest and those before it, oldest first, float32 [B, K, H, W, C] in [-1, 1].
           actions: int [B, K]; the last one is not used.
           mask: bool [B, K], false before the episode's first step: the memory does not move there. None: it moves in
             all steps, also in what padding there may be.
+
+        Returns:
+          What a policy may see of the memory, after each of the steps [B, K - 1, D], or None if there is no such thing;
+          and the memory in which `see` goes on from the newest frame.
         """
         raise NotImplementedError
 

@@ -16,8 +16,7 @@ def random_policy(network: ActorCritic) -> dict:
 
     What the LSTM remembers counts as much as what it sees.
     """
-    frames, state = np.zeros((1, 20, 20, 3), np.float32), network.init_state(1)
-    shapes = param_shapes(network, frames, state)
+    shapes = param_shapes(network, network.empty_obs(1, (20, 20, 3)), network.init_state(1))
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: rng.normal(0, 0.5, x.shape).astype(np.float32), shapes)["params"]
     lstm = dict(params["lstm"])

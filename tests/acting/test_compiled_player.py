@@ -18,26 +18,34 @@ from edeline_jax.envs.recall import Recall
 from edeline_jax.replay.chunk import Chunk
 from tests.acting.policies import random_policy
 from tests.envs.counting import Counting
+from tests.random_params import random_params
 from tests.tiny_config import get_config
 
 N, EPSILON, LENGTH = 6, 0.2, 7
 LENGTHS = [1, 10, 3, LENGTH, 2 * LENGTH, 25]
-CONFIG = pour(get_config())
+INPUTS = ("frames", "frames_and_h")
 WORLDS = {"counting": Counting(size=20, num_actions=3, goal=5), "recall": Recall(size=20, longest=16)}
 
 
-def networks(world: World) -> tuple:
-    """The network for a world, and a policy that knows what it wants and remembers."""
-    network = build_agent(CONFIG, world.num_actions).actor_critic
-    return network, random_policy(network)
+def networks(world: World, inputs: str = "frames") -> tuple:
+    """What acts in a world, and the weights of a policy that knows what it wants and remembers."""
+    values = get_config()
+    values.agent.actor_critic.inputs = inputs
+    config = pour(values)
+    agent = build_agent(config, world.num_actions)
+    params = {"actor_critic": random_policy(agent.actor_critic)}
+    return agent.actor, agent.actor_params(random_params(agent, config) | params if agent.sees_h else params)
 
 
-def compiled(world: World, length: int = LENGTH, saved: dict[str, np.ndarray] | None = None) -> CompiledPlayer:
-    return CompiledPlayer(InJit(world, N, seed=3), networks(world)[0], EPSILON, jax.random.key(5), length, saved)
+def compiled(
+    world: World, length: int = LENGTH, saved: dict[str, np.ndarray] | None = None, inputs: str = "frames"
+) -> CompiledPlayer:
+    actor = networks(world, inputs)[0]
+    return CompiledPlayer(InJit(world, N, seed=3), actor, EPSILON, jax.random.key(5), length, saved)
 
 
-def step_by_step(world: World) -> Player:
-    return Player(InJit(world, N, seed=3), networks(world)[0], EPSILON, jax.random.key(5))
+def step_by_step(world: World, inputs: str) -> Player:
+    return Player(InJit(world, N, seed=3), networks(world, inputs)[0], EPSILON, jax.random.key(5))
 
 
 def played(player: Player | CompiledPlayer, params: dict, lengths: list[int]) -> tuple[list[Chunk], list[Game]]:
@@ -57,11 +65,12 @@ def assert_equal(chunk: Chunk, expected: Chunk) -> None:
         np.testing.assert_array_equal(got, array, err_msg=name)
 
 
-@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-def test_it_plays_what_the_player_plays_step_by_step(world: World) -> None:
+@pytest.mark.parametrize(("name", "inputs"), [*((name, "frames") for name in WORLDS), ("recall", "frames_and_h")])
+def test_it_plays_what_the_player_plays_step_by_step(name: str, inputs: str) -> None:
     """In chunks shorter, longer and as long as a call."""
-    _, policy = networks(world)
-    other, player = step_by_step(world), compiled(world)
+    world = WORLDS[name]
+    _, policy = networks(world, inputs)
+    other, player = step_by_step(world, inputs), compiled(world, inputs=inputs)
     expected, games = played(other, policy, LENGTHS)
     before = play_steps._cache_size()
     chunks, same_games = played(player, policy, LENGTHS)
@@ -75,8 +84,9 @@ def test_it_plays_what_the_player_plays_step_by_step(world: World) -> None:
     assert whole.ends.any() and whole.truncations.any() == (world is WORLDS["counting"])
     np.testing.assert_array_equal(whole.starts[:, 1:], over[:, :-1])
     assert len(np.unique(whole.actions[whole.starts == 0])) > 1
-    for got, lstm in zip(player._games.lstm, other._chooser._lstm, strict=True):
-        np.testing.assert_allclose(got, lstm, atol=1e-5)
+    jax.tree.map(
+        lambda got, same: np.testing.assert_allclose(got, same, atol=1e-5), player._games.lstm, other._chooser._state
+    )
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -109,16 +119,17 @@ class Noisy(NamedTuple):
         return moment, (own, counting, count + jnp.int32(1))
 
 
-def test_games_go_on_from_their_arrays_alone() -> None:
-    """As in another process: also those of a world that keeps keys."""
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_games_go_on_from_their_arrays_alone(inputs: str) -> None:
+    """As in another process: also those of a world that keeps keys, and the memory of a policy that sees it."""
     world = Noisy()
-    _, policy = networks(world)
-    expected, games = played(compiled(world), policy, [17, 30])
-    first = compiled(world)
+    _, policy = networks(world, inputs)
+    expected, games = played(compiled(world, inputs=inputs), policy, [17, 30])
+    first = compiled(world, inputs=inputs)
     _, before = played(first, policy, [17])
     saved = {name: np.array(array) for name, array in first.open_games().items()}
     assert all(len(array) == N for array in saved.values())
-    second = compiled(world, saved=saved)
+    second = compiled(world, saved=saved, inputs=inputs)
     chunks, after = played(second, policy, [30])
     assert_equal(chunks[0], expected[1])
     assert before + after == games and before and after

@@ -36,9 +36,12 @@ class RuleModel(NamedTuple):
         memory = memory[:, None] + jnp.cumsum(actions + 2 * number(frames), 1)
         return jnp.stack([actions, memory], -1), memory[:, -1]
 
-    def burn_in(self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    def burn_in(
+        self, frames: jax.Array, actions: jax.Array, mask: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
         steps = actions + 2 * number(frames)
-        return (steps if mask is None else jnp.where(mask, steps, 0))[:, :-1].sum(1)
+        memory = jnp.cumsum(steps if mask is None else jnp.where(mask, steps, 0), 1)[:, :-1]
+        return jnp.stack([actions[:, :-1], memory], -1), memory[:, -1]
 
     def see(self, memory: jax.Array, frame: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
         memory += action + 2 * number(frame)

@@ -112,7 +112,7 @@ def test_a_burn_in_begins_with_the_episode() -> None:
     """What the mask leaves out might as well not be there; without a mask it counts."""
     before, actions = frames(modules["re_obs"]), jnp.asarray(modules["re_act"])
     mask = jnp.arange(5)[None] >= jnp.array([[2], [2]])
-    burn_in = jax.jit(lambda *args: MODEL.apply(params()["world_model"], *args, method="burn_in").lstm.hx)
+    burn_in = jax.jit(lambda *args: MODEL.apply(params()["world_model"], *args, method="burn_in")[1].lstm.hx)
     expected = burn_in(before[:, 2:], actions[:, 2:])
     assert_close(burn_in(before, actions, mask), expected, 1e-6)
     assert np.abs(burn_in(before, actions) - expected).max() > 1e-3

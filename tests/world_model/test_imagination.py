@@ -1,10 +1,12 @@
 """Imagined steps beside a game on paper, with a world model that follows a known rule."""
 
+import dataclasses
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from edeline_jax.config import pour
 from edeline_jax.replay.frame import to_float
@@ -16,6 +18,8 @@ from tests.world_model.rules import RuleModel, level, show_everything
 
 CONFIG = pour(get_config())
 MODEL, ENV = RuleModel(CONFIG.agent, show_everything), CONFIG.world_model_env
+SEES_H = dataclasses.replace(CONFIG.agent.actor_critic, inputs="frames_and_h")
+SEEN_MODEL = MODEL._replace(config=dataclasses.replace(CONFIG.agent, actor_critic=SEES_H))
 L, B, T, SHAPE = CONFIG.context, 4, 11, (4, 4, 3)
 
 
@@ -120,3 +124,44 @@ def test_a_long_burn_in_begins_with_the_episode_and_is_read_for_restarts_alone()
     np.testing.assert_array_equal(state.memory, np.where(ends, expected[1], gone_on))
     np.testing.assert_array_equal(outcome.burn_in_mask, newer.mask[:, :-1])
     np.testing.assert_array_equal(outcome.older(np.array([2])).mask, older.mask[2:3])
+
+
+def known(reds: np.ndarray, actions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """On paper, what the memory knows before each frame [..., K]: the last action and the sum so far, [..., K, 2]."""
+    h = np.stack([actions, np.cumsum(mask * (actions + 2 * reds), -1)], -1) * mask[..., None]
+    return np.concatenate([0 * h[..., :1, :], h[..., :-1, :]], -2)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_policy_sees_what_the_memory_knew_before_each_frame(parts: int) -> None:
+    """At starts, in steps, at their ends, and in the frames to burn in on; of starts of L steps, and of longer ones."""
+    rng, K = np.random.default_rng(5), parts * L
+    some = [starts(seed) for seed in range(parts)]
+    reds, old_actions = (np.concatenate([part[i] for part in some], -1) for i in range(2))
+    whole = jax.tree.map(lambda *x: jnp.concatenate(x, 2), *(part[2] for part in some))
+    whole = whole if parts == 1 else padded(whole, rng.integers(1, K + 1, (T + 1, B)))
+    expected = known(reds, old_actions, np.asarray(whole.mask))
+    state, h = imagination.reset_with_h({}, SEEN_MODEL, jax.tree.map(lambda x: x[0], whole))
+    np.testing.assert_array_equal(h, expected[0])
+    step = jax.jit(functools.partial(imagination.step, {}, SEEN_MODEL, config=ENV))
+    sums, restarts = np.asarray(state.memory), 0
+    for t in range(T):
+        older, newer = (jax.tree.map(lambda x, i=i, t=t: x[t + 1][:, i], whole) for i in (slice(-L), slice(-L, None)))
+        look_back = jax.tree_util.Partial(lambda steps, rows: jax.tree.map(lambda x: x[rows], steps), older)
+        actions, ends = rng.integers(0, 3, B), rng.random(B) < 0.3
+        draws = StepDraws(np.zeros((B, 3)), one_hot(ends.astype(int), 2), np.ones((B, *SHAPE)), None)
+        sums = sums + actions + 2 * np.round((levels(state.frames[:, -1])[:, 0] - 20) / 100)
+        state, outcome = step(state, actions, draws, newer, older=look_back if parts > 1 else None)
+        dead = np.asarray(outcome.end | outcome.truncation)
+        final = np.stack([actions, sums], -1)
+        np.testing.assert_array_equal(outcome.final_obs.h, final)
+        np.testing.assert_array_equal(outcome.obs.h, np.where(dead[:, None], expected[t + 1][:, -1], final))
+        np.testing.assert_array_equal(outcome.obs.frames, state.frames[:, -1])
+        np.testing.assert_array_equal(outcome.burn_in.frames, newer.frames[:, :-1])
+        np.testing.assert_array_equal(outcome.burn_in.h[dead], expected[t + 1][dead, -L:-1])
+        if parts > 1 and dead.any():
+            rows = np.flatnonzero(dead)
+            np.testing.assert_array_equal(outcome.older(rows).frames.frames, older.frames[rows])
+            np.testing.assert_array_equal(outcome.older(rows).frames.h, expected[t + 1][rows, :-L])
+        sums, restarts = np.asarray(state.memory), restarts + dead.sum()
+    assert restarts > B
