@@ -130,7 +130,7 @@ def burnt_in(params: Params, model: WorldModel, batch: Segment, config: WorldMod
         return model.init_memory(len(batch.actions)), batch
     seen = jax.tree.map(lambda x: x[:, : n + 1], batch)  # with the frame that the last action led to
     constant = jax.lax.stop_gradient(params)
-    memory = model.apply(constant, seen.frames, seen.actions, seen.mask, method="burn_in")
+    _, memory = model.apply(constant, seen.frames, seen.actions, seen.mask, method="burn_in")
     return memory, jax.tree.map(lambda x: x[:, n:], batch)
 
 

@@ -34,7 +34,8 @@ def test_in_the_dream_it_sees_the_h_of_which_the_frame_was_denoised() -> None:
         return lstm
 
     start = library().start(*library().place(0))
-    dream, opinion = begin(PARAMS, AGENT, start.frames, start.actions, jax.random.key(0))
+    there = np.ones(len(start.frames), bool)
+    dream, opinion = begin(PARAMS, AGENT, start.frames, start.actions, there, jax.random.key(0))
     h, memory, lstm = network.empty_h(1), model.init_memory(1), network.init_state(1)
     for frame, action in zip(to_float(start.frames)[:-1, None], start.actions[:-1, None], strict=True):
         lstm = think(Observation(frame, h), lstm)[2]
