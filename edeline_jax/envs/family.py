@@ -17,7 +17,7 @@ class Family(NamedTuple):
     prefix: of further ids, where another package keeps the list; empty: there are none.
     measures: the names of the K numbers that a game of this id is measured by besides its return; most have none.
     figures: what the means of these measures over games come to, by name.
-    shows_last_frame: whether `Transition.final_obs` at a game's end is to be learnt from as what the last action led to.
+    shows_last_frame: whether a world model may learn from `Transition.final_obs` of a game that is over.
     """
 
     config: str

@@ -60,7 +60,9 @@ class Replay(NamedTuple):
         return Replay(None, None, None, None, self.episodes, self.num_episodes)
 
 
-def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1, finals: bool = False) -> Replay:
+def init_replay(
+    num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1, finals: bool = False
+) -> Replay:
     """An empty replay; `frame_size` is H * W * C. `finals`: whether it keeps them."""
     max_episodes = num_streams // num_devices * num_steps
     return Replay(
