@@ -169,4 +169,4 @@ def test_worlds_without_a_true_last_frame_have_none_kept() -> None:
         return keeps_finals(dataclasses.replace(config, env=env, collection=collection))
 
     assert keeps("catch") and keeps("recall_16") and keeps("craftax")
-    assert not (keeps("breakout") or keeps("vizdoom_basic") or keeps("none") or keeps("catch", "data"))
+    assert not (keeps("breakout") or keeps("vizdoom/basic") or keeps("none") or keeps("catch", "data"))
