@@ -103,10 +103,12 @@ def test_a_replay_larger_than_the_device_is_told_of_the_host(tmp_path: Path, mon
     assert "replay: 1,600 steps, 0.002 GB in a memory-mapped file" in output
 
 
-def test_a_replay_larger_than_the_disk_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    message = rf"config\.collection\.num_steps_total: .* GB in {tmp_path}, where .* free .*placement=host"
+@pytest.mark.parametrize(("kind", "size"), [("edeline", "2,400"), ("diamond", "4,800")])
+def test_a_replay_larger_than_the_disk_is_refused_before_anything_is_made(kind: str, size: str, tmp_path: Path) -> None:
+    """DIAMOND keeps what ends led to, too."""
+    message = rf"config\.collection\.num_steps_total: .* {size}\.0 GB in {tmp_path}, where .* free .*placement=host"
     with pytest.raises(ConfigError, match=message):
-        train_here(tmp_path, HOST | {"collection.num_steps_total": 2_000_000_000})
+        train_here(tmp_path, HOST | {"collection.num_steps_total": 2_000_000_000, "agent.kind": kind})
     assert not (tmp_path / "checkpoints").exists()
 
 

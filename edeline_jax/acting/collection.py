@@ -4,7 +4,7 @@ import jax
 
 from edeline_jax.acting.compiled_player import CompiledPlayer
 from edeline_jax.acting.player import Player
-from edeline_jax.acting.replay_keeper import ReplayKeeper
+from edeline_jax.acting.replay_keeper import ReplayKeeper, keeps_finals
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
@@ -39,8 +39,8 @@ class Collector:
         key = jax.random.fold_in(jax.random.fold_in(self._key, env_steps), jax.process_index())
         env = make_training_env(c, env_steps)
         if isinstance(env, InJit):
-            return CompiledPlayer(env, network, c.collection.epsilon, key, self.keeper.part, saved)
-        return Player(env, network, c.collection.epsilon, key)
+            return CompiledPlayer(env, network, c.collection.epsilon, key, self.keeper.part, saved, keeps_finals(c))
+        return Player(env, network, c.collection.epsilon, key, keeps_finals(c))
 
 
 def collect(

@@ -16,7 +16,7 @@ from edeline_jax.envs.in_jit import InJit, World, reset_all, step_all
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.chunk import Chunk
 
-MOST_STEPS = 8_192  # of all environments in one call; their frames of 64 x 64 take 100 MB
+MOST_STEPS = 8_192  # of all environments in one call; their frames of 64 x 64 take 100 MB, finals as much again
 
 
 class CompiledPlayer:
@@ -33,17 +33,20 @@ class CompiledPlayer:
         key: jax.Array,
         length: int,
         saved: Mapping[str, np.ndarray] | None = None,
+        finals: bool = False,
     ):
         """Begins new games, or goes on in those of an earlier player of the same environments.
 
         Args:
           length: the most steps of each environment in one call; a call of any number is the same program.
           saved: `open_games` of the earlier player; empty if there was none. It must have had the same keys.
+          finals: whether chunks have them.
         """
         self.env = env
         self._network = network
         self._epsilon = epsilon
         self._keys = key, env.key
+        self._finals = finals
         self._length = max(1, min(length, MOST_STEPS // env.num_envs))
         self._scoreboard = Scoreboard(env.num_envs)
         self._step = int(saved["steps"][0]) if saved else 0
@@ -76,13 +79,14 @@ class CompiledPlayer:
                 row = jax.tree.map(lambda x, t=t: x[:, t], measures)
                 ended = self._scoreboard.count(chunk.rewards[:, t], over[:, t], row)
                 games += [game for _, game in ended]
-        return Chunk(*(np.concatenate(parts, 1) for parts in zip(*chunks, strict=True))), games
+        return jax.tree.map(lambda *parts: np.concatenate(parts, 1), *chunks), games
 
     def _play(self, params: Params, num_steps: int) -> tuple[Chunk, Any]:
         self._games, record = play_steps(
             self.env.world,
             self._network,
             self._length,
+            self._finals,
             params,
             self._games,
             self._keys,
@@ -94,11 +98,12 @@ class CompiledPlayer:
         return jax.tree.map(lambda x: x[:, :num_steps], jax.device_get(record))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def play_steps(
     world: World,
     network: Actor,
     length: int,
+    finals: bool,
     params: Params,
     games: OpenGames,
     keys: tuple[jax.Array, jax.Array],
@@ -111,6 +116,7 @@ def play_steps(
     A loop of as many turns as there are steps, into arrays of a fixed length: one program for every number of steps.
 
     Args:
+      finals: whether the chunk has them.
       params: of `network`.
       keys: of the actions and of the world; step n, counted from 0, folds n into the first one, and into the second
         the number of the call of `InJit` that it replaces.
@@ -128,6 +134,8 @@ def play_steps(
         moment, frames, state = step_all(world, world_key, games.world, choice.actions)
         over = moment.end | moment.truncation
         played = Chunk(games.frames, choice.actions, *moment[1:4], starts=games.fresh, game_starts=games.fresh)
+        if finals:
+            played = played._replace(finals=jnp.where(moment.end[:, None, None, None], moment.frame, 0))
         return OpenGames(frames, over, lstm, state), (played, moment.measures)
 
     def record(t: jax.Array, carry: tuple[OpenGames, Any]) -> tuple[OpenGames, Any]:

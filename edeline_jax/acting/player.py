@@ -30,8 +30,10 @@ class Player:
     What the actor remembers starts from zeros after the end of an episode, also if only a life was lost.
     """
 
-    def __init__(self, env: VectorEnv, network: Actor, epsilon: float, key: jax.Array):
+    def __init__(self, env: VectorEnv, network: Actor, epsilon: float, key: jax.Array, finals: bool = False):
+        """`finals`: whether chunks have them."""
         self.env = env
+        self.finals = finals
         self._chooser = Chooser(network, key, epsilon)
         self.reset()
 
@@ -61,11 +63,11 @@ class Player:
     def play(self, params: Params, num_steps: int) -> tuple[Chunk, list[Game]]:
         """Plays some steps; returns them, and the games that ended."""
         plays = [self.step(params) for _ in range(num_steps)]
-        return stack(plays), [game for play in plays for _, game in play.games]
+        return stack(plays, self.finals), [game for play in plays for _, game in play.games]
 
 
-def stack(plays: list[Play]) -> Chunk:
-    """Stacks steps in time order into a chunk for the replay."""
+def stack(plays: list[Play], finals: bool = False) -> Chunk:
+    """Stacks steps in time order into a chunk for the replay; `finals`: whether it has them."""
     return Chunk(
         frames=np.stack([p.frames for p in plays], 1),
         actions=np.stack([p.actions for p in plays], 1).astype(np.int32),
@@ -74,4 +76,10 @@ def stack(plays: list[Play]) -> Chunk:
         truncations=np.stack([p.transition.truncation for p in plays], 1),
         starts=np.stack([p.starts for p in plays], 1),
         game_starts=np.stack([p.game_starts for p in plays], 1),
+        finals=np.stack([_finals(p.transition) for p in plays], 1) if finals else None,
     )
+
+
+def _finals(transition: Transition) -> np.ndarray:
+    """What ends led to, uint8 [N, H, W, 3]; 0 elsewhere, which the journal compresses to nothing."""
+    return np.where(transition.end[:, None, None, None], transition.final_obs, np.uint8(0))

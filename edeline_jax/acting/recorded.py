@@ -80,7 +80,7 @@ def load_replay(dataset: Dataset, mesh: Mesh, placement: str = "device", folder:
         own = (jax.ShapeDtypeStruct((len(devices), *x.shape[1:]), x.dtype) for x in shapes[:4])
         replay = allocate(Replay(*own, *shapes[4:]), folder)
     else:
-        replay = Replay(*(np.zeros(x.shape, x.dtype) for x in shapes))
+        replay = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     for device, lengths in enumerate(_lengths(dataset, D)):
         firsts = np.cumsum([0, *lengths[:-1]])
         replay.episodes[device, : len(lengths)] = np.stack([0 * firsts, firsts, lengths, 0 * firsts], 1)

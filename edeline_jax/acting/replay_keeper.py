@@ -10,8 +10,9 @@ from jax.sharding import Mesh, NamedSharding
 
 from edeline_jax.config import Config
 from edeline_jax.dataset.journal import Journal
+from edeline_jax.envs import shows_last_frame
 from edeline_jax.replay.buffer import COPIES_SPEC, Replay, append, init_replay, num_shares, replay_spec
-from edeline_jax.replay.chunk import Chunk, filled_up
+from edeline_jax.replay.chunk import Chunk, filled_up, with_finals
 from edeline_jax.replay.episode_table import EpisodeTable
 from edeline_jax.replay.host import allocate, is_on_host, write
 from edeline_jax.replay.reward import SIGNS, signs
@@ -77,21 +78,24 @@ class ReplayKeeper:
         """
         n = chunk.actions.shape[1]
         everywhere, games = cluster.gather((tuple(filled_up(chunk, max(n, self.part))), open_games))
-        chunk = Chunk(*(x[:, :n] for x in everywhere))
+        chunk = Chunk(*jax.tree.map(lambda x: x[:, :n], everywhere))
         if cluster.is_main():
             self._journal.append(chunk, self.step, games)
         return self._publish(self._count(replay, chunk, self.step))
 
     def _count(self, replay: Replay, chunk: Chunk, first: int) -> Replay:
         self._reward_signs += np.bincount(signs(chunk.rewards).ravel() + 1, minlength=SIGNS)
-        own = Chunk(*(x[self._own] for x in chunk))
+        if replay.finals is not None:
+            chunk = with_finals(chunk)
+        own = jax.tree.map(lambda x: x[self._own], chunk)
         self._table.record(own.starts, own.game_starts, first)
         if is_on_host(replay):
             write(replay, own, first)
             return replay
         for begin in range(0, own.actions.shape[1], self.part):
-            part = filled_up(Chunk(*(x[:, begin : begin + self.part] for x in own)), self.part)
-            replay = _append(replay, cluster.place(part, self._sharding), first + begin)
+            part = jax.tree.map(lambda x, begin=begin: x[:, begin : begin + self.part], own)
+            placed = cluster.place(filled_up(part, self.part), self._sharding)
+            replay = _append(replay, placed, first + begin)
         return replay
 
     def _publish(self, replay: Replay) -> Replay:
@@ -107,6 +111,12 @@ def steps_per_env(config: Config, stored: int = 0) -> int:
     return max(stored, -(-config.collection.num_steps_total // config.env.num_envs))
 
 
+def keeps_finals(config: Config) -> bool:
+    """Whether the replay keeps what ends led to: DIAMOND learns from it where a world shows it; EDELINE never does."""
+    collects = not config.collection.path_to_static_dataset
+    return config.agent.kind == "diamond" and collects and shows_last_frame(config.env.id)
+
+
 def empty_replay(config: Config, mesh: Mesh, capacity: int, folder: str | None = None) -> Replay:
     """A replay for the run, all zeros, with `capacity` steps in each stream.
 
@@ -114,7 +124,7 @@ def empty_replay(config: Config, mesh: Mesh, capacity: int, folder: str | None =
     """
     frame_size, n = math.prod(config.frame_shape), config.env.num_envs
     if config.replay.placement == "host":
-        sizes = cluster.share(n), capacity, frame_size, len(mesh.local_devices)
+        sizes = cluster.share(n), capacity, frame_size, len(mesh.local_devices), keeps_finals(config)
         return allocate(jax.eval_shape(lambda: init_replay(*sizes)), folder)
-    init = functools.partial(init_replay, n, capacity, frame_size, num_shares(n, mesh))
+    init = functools.partial(init_replay, n, capacity, frame_size, num_shares(n, mesh), keeps_finals(config))
     return jax.jit(init, out_shardings=NamedSharding(mesh, replay_spec(n, mesh)))()

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -35,8 +35,12 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: Path, layout: Layout, crc32: int | None = None, optional: Container[str] = ()
+) -> dict[str, np.ndarray]:
     """Reads the arrays of a layout. The first dimension must be equal in all arrays, also if the layout says None.
+
+    Those whose names are `optional` may be missing.
 
     Raises:
       DatasetError: the file is missing, or the operating system cannot read it.
@@ -48,7 +52,9 @@ def read_arrays(path: Path, layout: Layout, crc32: int | None = None) -> dict[st
         raise DamagedError(f"{path}: damaged, or not the file that was listed (crc32 differs)")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            arrays = {name: _read_member(archive, name, *expected) for name, expected in layout.items()}
+            there = archive.namelist()
+            wanted = [name for name in layout if name not in optional or f"{name}.npy" in there]
+            arrays = {name: _read_member(archive, name, *layout[name]) for name in wanted}
     except Exception as error:  # zipfile and numpy raise a dozen kinds on invalid bytes
         kind = MisfitError if _is_whole(content) else DamagedError
         raise kind(f"{path}: {one_line(error)}") from error

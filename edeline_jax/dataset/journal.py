@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from etils.epath import Path
 
-from edeline_jax.dataset.arrays import DamagedError, MisfitError, read_arrays, read_group, write_arrays
+from edeline_jax.dataset.arrays import DamagedError, read_arrays, read_group, write_arrays
 from edeline_jax.dataset.episodes import Episode, layout
 from edeline_jax.replay.chunk import Chunk
 
@@ -30,9 +30,10 @@ class Journal:
     def append(self, chunk: Chunk, first: int, open_games: Mapping[str, np.ndarray] | None = None) -> None:
         """Writes a chunk that begins at position `first`; raises UserError if the write fails."""
         stop = first + chunk.actions.shape[1]
+        steps = {name: array for name, array in chunk._asdict().items() if array is not None}
         games = {OPEN_GAMES + name: array for name, array in (open_games or {}).items()}
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", chunk._asdict() | games)
+        write_arrays(self._folder / f"{first:09d}-{stop:09d}.npz", steps | games)
 
     def read(self, stop: int, begin: int = 0) -> Iterator[tuple[int, Chunk]]:
         """Yields (first position, chunk) from `begin` to `stop`; damaged files are skipped with a warning, and stay.
@@ -73,12 +74,10 @@ class Journal:
 
     def _read(self, path: Path, num_steps: int) -> Chunk:
         steps = (self._num_streams, num_steps)
-        arrays = {**layout(steps, self._frame_shape), "starts": (steps, "bool")}
-        try:
-            return Chunk(**read_arrays(path, {**arrays, "game_starts": (steps, "bool")}))
-        except MisfitError:  # perhaps of an earlier version, which did not write them
-            chunk = read_arrays(path, arrays)
-            return Chunk(**chunk, game_starts=chunk["starts"])
+        arrays = {**layout(steps, self._frame_shape), "starts": (steps, "bool"), "game_starts": (steps, "bool")}
+        arrays["finals"] = arrays["frames"]
+        chunk = read_arrays(path, arrays, optional=("game_starts", "finals"))  # earlier versions did not write them
+        return Chunk(**{"game_starts": chunk["starts"]} | chunk)
 
 
 def files(folder: Path) -> list[tuple[int, int, Path]]:

@@ -3,7 +3,17 @@
 from edeline_jax.envs.atari import Atari
 from edeline_jax.envs.catch import Catch
 from edeline_jax.envs.games import GAMES, OTHER_GAMES, human_normalised_score, our_name
-from edeline_jax.envs.registry import FAMILIES, NO_ENV, check_env, count_actions, env_seed, figures, make_env, measures
+from edeline_jax.envs.registry import (
+    FAMILIES,
+    NO_ENV,
+    check_env,
+    count_actions,
+    env_seed,
+    figures,
+    make_env,
+    measures,
+    shows_last_frame,
+)
 from edeline_jax.envs.vector import EnvSettings, Transition, VectorEnv
 
 __all__ = [
@@ -24,4 +34,5 @@ __all__ = [
     "make_env",
     "measures",
     "our_name",
+    "shows_last_frame",
 ]

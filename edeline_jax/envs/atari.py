@@ -48,4 +48,10 @@ def _channels_last(obs: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(obs.transpose(0, 2, 3, 1))
 
 
-FAMILY = Family("atari", "Atari 2600, first the 26 games of Atari 100k", tuple(EVERY_GAME), Atari)
+FAMILY = Family(
+    config="atari",
+    title="Atari 2600, first the 26 games of Atari 100k",
+    ids=tuple(EVERY_GAME),
+    make=Atari,
+    shows_last_frame=False,  # as in the reference, whose wrapper leaves a game that is over before it reads the screen
+)

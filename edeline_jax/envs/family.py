@@ -17,6 +17,7 @@ class Family(NamedTuple):
     prefix: of further ids, where another package keeps the list; empty: there are none.
     measures: the names of the K numbers that a game of this id is measured by besides its return; most have none.
     figures: what the means of these measures over games come to, by name.
+    shows_last_frame: whether a world model may learn from `Transition.final_obs` of a game that is over.
     """
 
     config: str
@@ -27,6 +28,7 @@ class Family(NamedTuple):
     prefix: str = ""
     measures: Callable[[str], tuple[str, ...]] = lambda id: ()
     figures: Callable[[dict[str, float]], dict[str, float]] = lambda means: means
+    shows_last_frame: bool = True
 
     def has(self, id: str) -> bool:
         """Whether an environment of that name belongs to the family."""

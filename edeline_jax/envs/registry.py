@@ -54,6 +54,11 @@ def figures(id: str, measured: np.ndarray) -> dict[str, float]:
     return find_family(id).figures(means) if means else {}
 
 
+def shows_last_frame(id: str) -> bool:
+    """See `Family`."""
+    return id != NO_ENV and find_family(id).shows_last_frame
+
+
 def env_seed(*numbers: int) -> int:
     """A seed derived from `numbers`; different numbers give different games."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

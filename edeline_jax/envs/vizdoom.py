@@ -164,4 +164,5 @@ FAMILY = Family(
     make=make,
     check=check,
     measures=lambda id: ("kills", "health", "armor", "success"),
+    shows_last_frame=False,
 )

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edeline_jax.acting.player import Play, Player, stack
+from edeline_jax.acting.player import Player, stack
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay, replay_of
+from edeline_jax.replay.chunk import Chunk
 
 
 class PlayedGames(NamedTuple):
@@ -38,10 +39,9 @@ def play_games(
             if left[i] > 0:
                 left[i] -= 1
                 games.append(game)
-    return PlayedGames(games, _keep(plays, num_steps_replay))
+    return PlayedGames(games, _keep(stack(plays, player.finals), num_steps_replay))
 
 
-def _keep(plays: list[Play], num_steps: int) -> Replay:
+def _keep(chunk: Chunk, num_steps: int) -> Replay:
     """Makes a replay whose episodes are whole games; in training, a lost life also ends an episode."""
-    chunk = stack(plays)
     return replay_of(chunk._replace(starts=chunk.game_starts), num_steps)

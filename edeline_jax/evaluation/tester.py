@@ -7,6 +7,7 @@ import jax
 
 from edeline_jax.acting.player import Player
 from edeline_jax.acting.recorded import load_replay
+from edeline_jax.acting.replay_keeper import keeps_finals
 from edeline_jax.acting.scoreboard import Game
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
@@ -54,7 +55,7 @@ class GameTester:
             seed = env_seed(self._config.seed, 1, progress.env_steps)
             self._env = make_env(self._config.env, c.num_envs, seed, lives_end=False)
         play_key, loss_key = jax.random.split(jax.random.fold_in(self._key, progress.epoch))
-        player = Player(self._env, self._agent.actor, c.epsilon, play_key)
+        player = Player(self._env, self._agent.actor, c.epsilon, play_key, keeps_finals(self._config))
         played = play_games(player, self._agent.actor_params(params), num_games, c.num_steps_replay, between)
         losses = {}
         if not self._config.training.model_free:

@@ -50,13 +50,8 @@ class Drawer:
     def shapes(self, key: jax.Array, replay: Replay) -> Any:
         """The shapes of the steps of an update."""
 
-        def steps_at(places: Places) -> Steps:
-            shape = places.mask.shape
-            stored = (jax.ShapeDtypeStruct((*shape, *x.shape[2:]), x.dtype) for x in replay[:4])
-            return Steps(*stored, places.mask)
-
         places = jax.eval_shape(self._program, key, replay.table, np.int32(0))
-        return jax.tree.map(steps_at, places, is_leaf=are_places)
+        return jax.tree.map(lambda each: jax.eval_shape(read, replay, each), places, is_leaf=are_places)
 
 
 @functools.cache

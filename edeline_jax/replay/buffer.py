@@ -46,6 +46,13 @@ class Replay(NamedTuple):
     ends: jax.Array  # bool [S, N]
     episodes: jax.Array  # int32 [D, M, 4], oldest first; see `EpisodeTable`
     num_episodes: jax.Array  # int32 [D]
+    finals: jax.Array | None = None  # uint8 [S, N, H * W * C]: what an end led to; None: not kept
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of the arrays [S, N, ...]."""
+        finals = () if self.finals is None else ("finals",)
+        return "frames", "actions", "rewards", "ends", *finals
 
     @property
     def table(self) -> "Replay":
@@ -53,8 +60,10 @@ class Replay(NamedTuple):
         return Replay(None, None, None, None, self.episodes, self.num_episodes)
 
 
-def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1) -> Replay:
-    """An empty replay; `frame_size` is H * W * C."""
+def init_replay(
+    num_streams: int, num_steps: int, frame_size: int, num_devices: int = 1, finals: bool = False
+) -> Replay:
+    """An empty replay; `frame_size` is H * W * C. `finals`: whether it keeps them."""
     max_episodes = num_streams // num_devices * num_steps
     return Replay(
         frames=jnp.zeros((num_streams, num_steps, frame_size), jnp.uint8),
@@ -63,6 +72,7 @@ def init_replay(num_streams: int, num_steps: int, frame_size: int, num_devices: 
         ends=jnp.zeros((num_streams, num_steps), bool),
         episodes=jnp.zeros((num_devices, max_episodes, COLUMNS), jnp.int32),
         num_episodes=jnp.zeros(num_devices, jnp.int32),
+        finals=jnp.zeros((num_streams, num_steps, frame_size), jnp.uint8) if finals else None,
     )
 
 
@@ -78,8 +88,7 @@ def append(replay: Replay, chunk: Chunk, step: jax.Array) -> Replay:
         positions = step + jnp.arange(new.shape[1])
         return stored.at[:, positions].set(new.reshape(*new.shape[:2], *stored.shape[2:]), mode="drop")
 
-    names = ("frames", "actions", "rewards", "ends")
-    return replay._replace(**{name: write(getattr(replay, name), getattr(chunk, name)) for name in names})
+    return replay._replace(**{name: write(getattr(replay, name), getattr(chunk, name)) for name in replay.kept})
 
 
 def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) -> Replay:
@@ -88,6 +97,6 @@ def replay_of(chunk: Chunk, num_steps: int | None = None, num_devices: int = 1) 
     num_steps = num_steps or length
     table = EpisodeTable(num_streams, num_steps, num_devices)
     table.record(chunk.starts, chunk.game_starts)
-    empty = init_replay(num_streams, num_steps, chunk.frames[0, 0].size, num_devices)
+    empty = init_replay(num_streams, num_steps, chunk.frames[0, 0].size, num_devices, chunk.finals is not None)
     episodes, num_episodes = (jnp.asarray(x) for x in table.arrays())
     return append(empty, filled_up(chunk, num_steps), 0)._replace(episodes=episodes, num_episodes=num_episodes)

@@ -1,4 +1,4 @@
-"""A replay on the host, for one that is larger than the devices: its frames are in a memory-mapped file.
+"""A replay on the host, for one that is larger than the devices: its frames are in memory-mapped files.
 
 It is a `Replay` of NumPy arrays with the streams of this process. Only the table of the episodes is on the devices,
 which draw places from it as they do from a replay of their own; the steps there are read on the host.
@@ -7,6 +7,7 @@ which draw places from it as they do from a replay of their own; the steps there
 import os
 import tempfile
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,29 +27,35 @@ def allocate(shapes: Replay, folder: str | None) -> Replay:
 
     Args:
       shapes: of its arrays.
-      folder: where the file of the frames lies; None: in the system's folder for temporary files. It has no name, so
-        it is gone with the process, however that ends.
+      folder: where the files of frames and finals lie; None: in the system's folder for temporary files. They have no
+        name, so they are gone with the process, however that ends.
 
     Raises:
       UserError: the disk has no room.
     """
-    size = shapes.frames.size * shapes.frames.dtype.itemsize
+    frames, finals = jax.tree.map(lambda x: _map(x, folder), (shapes.frames, shapes.finals))
+    small = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes._replace(frames=None, finals=None))
+    return small._replace(frames=frames, finals=finals)
+
+
+def _map(shape: jax.ShapeDtypeStruct, folder: str | None) -> np.memmap:
+    """An array in a file; see `allocate`."""
+    size = shape.size * shape.dtype.itemsize
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, size)  # a write to a map that finds the disk full would kill the run
-            frames = np.memmap(file, shapes.frames.dtype, "r+", shape=shapes.frames.shape)
+            return np.memmap(file, shape.dtype, "r+", shape=shape.shape)
     except OSError as error:
         place = folder or tempfile.gettempdir()
         raise UserError(
             f"config.replay.placement: {size / 1e9:,.1f} GB of frames cannot be kept in {place} ({refusal(error)})"
         ) from error
-    return Replay(frames, *(np.zeros(x.shape, x.dtype) for x in shapes[1:]))
 
 
 def write(replay: Replay, chunk: Chunk, step: int) -> None:
     """Writes a chunk into every stream in place, as `buffer.append` does on devices."""
     n = min(chunk.actions.shape[1], replay.actions.shape[1] - step)
-    for name in ("frames", "actions", "rewards", "ends"):
+    for name in replay.kept:
         stored = getattr(replay, name)
         stored[:, step : step + n] = getattr(chunk, name)[:, :n].reshape(-1, n, *stored.shape[2:])
 

@@ -114,7 +114,10 @@ def places(step: Step, start: jax.Array, T: int) -> Places:
 def read(replay: Replay, places: Places) -> Steps:
     """The steps at places of a replay, both on a device or both on the host."""
     steps = (x[places.stream, places.index] for x in (replay.frames, replay.actions, replay.rewards, replay.ends))
-    return Steps(*steps, places.mask)
+    if replay.finals is None:
+        return Steps(*steps, places.mask)
+    last = (places.index * places.mask).max(-1, keepdims=True)
+    return Steps(*steps, places.mask, replay.finals[places.stream, last])
 
 
 def cut(replay: Replay, step: Step, start: jax.Array, frame_shape: tuple[int, ...], T: int) -> Segment:

@@ -34,11 +34,12 @@ class Steps(NamedTuple):
     rewards: Any  # float32 [B, T], raw
     ends: Any  # bool [B, T]
     mask: Any  # bool [B, T]
+    finals: Any = None  # uint8 [B, 1, H * W * C]: what the last step led to, if it is an end; None: not kept
 
 
 def segments(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
     """What networks learn from: steps [B, T] with frames normalised and padding blank."""
-    return pad(steps.frames.reshape(*steps.mask.shape, *frame_shape), *steps[1:])
+    return pad(steps.frames.reshape(*steps.mask.shape, *frame_shape), *steps[1:5])
 
 
 def joined(older: Segment, newer: Segment) -> Segment:
@@ -47,10 +48,16 @@ def joined(older: Segment, newer: Segment) -> Segment:
 
 
 def segments_with_finals(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
-    """The same, but behind an episode's end, in the first step of the padding, stands the frame that the end led to."""
+    """The same, but behind an episode's end, in the first step of the padding, stands the frame that the end led to.
+
+    Where finals are not kept, it is the one stored there; see `Steps`.
+    """
     over = jnp.pad(steps.mask & steps.ends, ((0, 0), (1, 0)))[:, :-1]
-    frames = steps._replace(mask=steps.mask | over)
-    return segments(steps, frame_shape)._replace(frames=segments(frames, frame_shape).frames)
+    shown = steps._replace(mask=steps.mask | over)
+    if steps.finals is not None:
+        behind = (over & ~steps.mask)[..., None]
+        shown = shown._replace(frames=jnp.where(behind, steps.finals, steps.frames))
+    return segments(steps, frame_shape)._replace(frames=segments(shown, frame_shape).frames)
 
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:

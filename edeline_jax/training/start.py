@@ -18,7 +18,7 @@ from etils.epath import Path
 from jax.sharding import Mesh
 
 from edeline_jax.acting.recorded import load_replay, replay_shapes
-from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay, steps_per_env
+from edeline_jax.acting.replay_keeper import ReplayKeeper, empty_replay, keeps_finals, steps_per_env
 from edeline_jax.agent.initialization import with_initial_weights, with_weights_of
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
@@ -63,7 +63,8 @@ def start(
     planned, steps = abstract(mesh, STATE_SPEC, shapes), _replay_shapes(config, mesh, dataset)
     place = folder.on_disk
     if config.replay.placement == "host":
-        check_disk(steps.frames.size / jax.process_count(), place)
+        frames = jax.tree.leaves((steps.frames, steps.finals))
+        check_disk(sum(x.size for x in frames) / jax.process_count(), place)
         steps = steps.table
     check_capacity(planned, steps, _test_replay_shapes(config), mesh)
     checkpoints = Checkpoints(folder.path, config.checkpointing)
@@ -131,4 +132,5 @@ def _replay_shapes(config: Config, mesh: Mesh, dataset: Dataset | None) -> Repla
 
 def _shapes(config: Config, num_streams: int, num_steps: int, num_devices: int) -> Replay:
     frame_size = math.prod(config.frame_shape)
-    return jax.eval_shape(lambda: init_replay(num_streams, num_steps, frame_size, num_devices))
+    sizes = num_streams, num_steps, frame_size, num_devices
+    return jax.eval_shape(lambda: init_replay(*sizes, keeps_finals(config)))

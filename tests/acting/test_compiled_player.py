@@ -41,11 +41,11 @@ def compiled(
     world: World, length: int = LENGTH, saved: dict[str, np.ndarray] | None = None, inputs: str = "frames"
 ) -> CompiledPlayer:
     actor = networks(world, inputs)[0]
-    return CompiledPlayer(InJit(world, N, seed=3), actor, EPSILON, jax.random.key(5), length, saved)
+    return CompiledPlayer(InJit(world, N, seed=3), actor, EPSILON, jax.random.key(5), length, saved, True)
 
 
 def step_by_step(world: World, inputs: str) -> Player:
-    return Player(InJit(world, N, seed=3), networks(world, inputs)[0], EPSILON, jax.random.key(5))
+    return Player(InJit(world, N, seed=3), networks(world, inputs)[0], EPSILON, jax.random.key(5), True)
 
 
 def played(player: Player | CompiledPlayer, params: dict, lengths: list[int]) -> tuple[list[Chunk], list[Game]]:
@@ -55,7 +55,7 @@ def played(player: Player | CompiledPlayer, params: dict, lengths: list[int]) ->
 
 
 def joined(chunks: list[Chunk]) -> Chunk:
-    return Chunk(*(np.concatenate(parts, 1) for parts in zip(*chunks, strict=True)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts, 1), *chunks)
 
 
 def assert_equal(chunk: Chunk, expected: Chunk) -> None:
@@ -82,6 +82,7 @@ def test_it_plays_what_the_player_plays_step_by_step(name: str, inputs: str) -> 
     over = whole.ends | whole.truncations
     assert over.any(1).all() and not over.all()
     assert whole.ends.any() and whole.truncations.any() == (world is WORLDS["counting"])
+    assert (whole.finals.any((2, 3, 4)) == whole.ends).all()
     np.testing.assert_array_equal(whole.starts[:, 1:], over[:, :-1])
     assert len(np.unique(whole.actions[whole.starts == 0])) > 1
     jax.tree.map(

@@ -275,6 +275,9 @@ def test_the_chunk_of_a_collection_is_what_was_played() -> None:
     np.testing.assert_array_equal(chunk.truncations.T, last & limited)
     np.testing.assert_array_equal(chunk.starts.T, (MOMENT == 0) | (MOMENT == 2))
     np.testing.assert_array_equal(chunk.game_starts.T, MOMENT == 0)
+    assert chunk.finals is None
+    led_to = np.where(chunk.ends.T[..., None], pixels(np.arange(8), GAME, np.add(MOMENT, 1)), 0)
+    np.testing.assert_array_equal(stack(plays, finals=True).finals[:, :, 0, 0].swapaxes(0, 1), led_to)
 
 
 @pytest.mark.parametrize("num_envs", [1, 8])

@@ -23,13 +23,15 @@ def played() -> Chunk:
     ends = np.concatenate([starts[:, 1:], np.zeros((STREAMS, 1), bool)], 1)
     frames = rng.integers(0, 256, (STREAMS, STEPS, 20, 20, 3)).astype(np.uint8)
     actions = rng.integers(0, 3, (STREAMS, STEPS)).astype(np.int32)
-    return Chunk(frames, actions, rng.normal(size=(STREAMS, STEPS)).astype(np.float32), ends, ends, starts, starts)
+    rewards = rng.normal(size=(STREAMS, STEPS)).astype(np.float32)
+    finals = np.where(ends[..., None, None, None], 255 - frames, 0)
+    return Chunk(frames, actions, rewards, ends, ends, starts, starts, finals)
 
 
-def kept(folder: Path, devices: int) -> tuple[Replay, Replay]:
-    """The replay after two parts of the steps, and as it is restored."""
+def kept(folder: Path, devices: int, finals: bool = True) -> tuple[Replay, Replay]:
+    """The replay after two parts of the steps, and as it is restored; `finals`: whether the journal has them."""
     values = get_config()
-    values.env.num_envs = STREAMS
+    values.env.num_envs, values.agent.kind = STREAMS, "diamond"
     config, mesh = pour(values), make_mesh(jax.devices()[:devices])
 
     def keeper() -> ReplayKeeper:
@@ -37,7 +39,8 @@ def kept(folder: Path, devices: int) -> tuple[Replay, Replay]:
 
     first, replay = keeper(), empty_replay(config, mesh, STEPS)
     for part in (slice(0, 7), slice(7, STEPS)):
-        replay = first.add(replay, Chunk(*(x[:, part] for x in played())))
+        chunk = played() if finals else played()._replace(finals=None)
+        replay = first.add(replay, jax.tree.map(lambda x, part=part: x[:, part], chunk))
     return replay, keeper().restore(empty_replay(config, mesh, STEPS), STEPS)
 
 
@@ -50,3 +53,12 @@ def test_every_device_has_all_streams(tmp_path: Path) -> None:
             assert len(copies) == 2
             for copy in copies:
                 np.testing.assert_array_equal(copy.data, array, err_msg=name)
+
+
+def test_where_a_journal_has_no_finals_the_last_frames_stand_for_them(tmp_path: Path) -> None:
+    """One of an earlier version; elsewhere they are those that were played."""
+    (_, expected), (_, got) = kept(tmp_path / "with", 1), kept(tmp_path / "without", 1, finals=False)
+    chunk = played()
+    np.testing.assert_array_equal(expected.finals, chunk.finals.reshape(STREAMS, STEPS, -1))
+    np.testing.assert_array_equal(got.finals[chunk.ends], got.frames[chunk.ends])
+    assert (np.asarray(got.finals[chunk.ends]) != np.asarray(expected.finals[chunk.ends])).any(1).all()

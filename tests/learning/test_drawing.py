@@ -21,9 +21,10 @@ from edeline_jax.learning.setup import make_setup
 from edeline_jax.learning.state import TrainState
 from edeline_jax.replay.buffer import REPLAY_SPEC, Replay
 from edeline_jax.replay.chunk import Chunk
+from edeline_jax.replay.frame import to_float
 from edeline_jax.replay.host import is_on_host
 from edeline_jax.replay.sampling import read
-from edeline_jax.replay.segment import Segment, Steps, segments
+from edeline_jax.replay.segment import Segment, Steps, segments, segments_with_finals
 from edeline_jax.runtime.devices import AXIS, lift, make_mesh
 from tests.tiny_config import get_config
 
@@ -31,8 +32,9 @@ KEY = jax.random.key(3)
 STREAMS, STEPS, PARTS = 4, 26, 2
 
 
-def config(placement: str, burn_in: int = 0) -> Config:
+def config(placement: str, kind: str = "edeline", burn_in: int = 0) -> Config:
     values = get_config()
+    values.agent.kind = kind
     values.world_model.loss.burn_in = burn_in
     values.env.num_envs, values.replay.placement = STREAMS, placement
     values.collection.update(num_steps_total=STREAMS * STEPS, steps_per_epoch=28)
@@ -61,7 +63,9 @@ def chunks() -> list[Chunk]:
         starts,
         starts,
     )
-    return [Chunk(*(x[:, :7] for x in whole)), Chunk(*(x[:, 7:] for x in whole))]
+    finals = rng.integers(0, 256, whole.frames.shape, np.uint8)
+    whole = whole._replace(finals=np.where(ends[..., None, None, None], finals, 0))
+    return [jax.tree.map(lambda x, part=part: x[:, part], whole) for part in (slice(0, 7), slice(7, None))]
 
 
 def filled(c: Config, mesh: Mesh, folder: Path) -> Replay:
@@ -73,11 +77,32 @@ def filled(c: Config, mesh: Mesh, folder: Path) -> Replay:
     return replay
 
 
-@pytest.mark.parametrize(("network", "burn_in"), [("world_model", 0), ("world_model", 7), ("actor_critic", 0)])
+def assert_ends_lead_to_finals(steps: Steps) -> None:
+    """In segments [B, T]."""
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *chunks())
+    frames, places = segments_with_finals(steps, (20, 20, 3)).frames, np.argwhere((steps.mask & steps.ends)[:, :-1])
+    assert len(places)
+    for row, t in places:
+        (place,) = np.argwhere(whole.rewards == steps.rewards[row, t])
+        np.testing.assert_allclose(frames[row, t + 1], to_float(whole.finals[tuple(place)]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "network", "burn_in"),
+    [
+        ("edeline", "world_model", 0),
+        ("edeline", "world_model", 7),
+        ("edeline", "actor_critic", 0),
+        ("diamond", "world_model", 0),
+    ],
+)
 @pytest.mark.parametrize("devices", [1, 2])
-def test_equal_keys_give_equal_batches(network: str, burn_in: int, devices: int, tmp_path: Path) -> None:
-    """Bit for bit, every part of the updates on every device; episodes are as short as a step."""
-    c, mesh = config("device", burn_in), make_mesh(jax.devices()[:devices])
+def test_equal_keys_give_equal_batches(kind: str, network: str, burn_in: int, devices: int, tmp_path: Path) -> None:
+    """Bit for bit, every part of the updates on every device; episodes are as short as a step.
+
+    DIAMOND's have what the ends led to.
+    """
+    c, mesh = config("device", kind, burn_in), make_mesh(jax.devices()[:devices])
     setup = make_setup(build_agent(c, 3), c, AXIS)
     places_of = getattr(updates, f"{network}_places")
 
@@ -88,23 +113,24 @@ def test_equal_keys_give_equal_batches(network: str, burn_in: int, devices: int,
     def seen(source: updates.Source, update: int) -> Steps:
         return lift(per_device, mesh, (P(), REPLAY_SPEC, P()), REPLAY_SPEC, donate=())(KEY, source, update)
 
-    on_devices, on_host = filled(c, mesh, tmp_path), filled(config("host"), mesh, tmp_path)
+    on_devices, on_host = filled(c, mesh, tmp_path), filled(config("host", kind, burn_in), mesh, tmp_path)
     assert is_on_host(on_host) and not is_on_host(on_devices)
     drawer = Drawer(places_of, PARTS, setup, mesh)
     masks = []
     for update in (0, 1, 17):
         expected = seen(on_devices, update)
         got = seen(drawer.send(on_host, drawer.draw(KEY, on_host, update)), update)
-        for name, x in expected._asdict().items():
-            np.testing.assert_array_equal(getattr(got, name), x, err_msg=name)
-            assert getattr(got, name).dtype == x.dtype
-        masks.append(np.asarray(expected.mask))
-        assert len({part.tobytes() for part in np.asarray(expected.frames).reshape(devices * PARTS, -1)}) > 1
+        jax.tree.map(np.testing.assert_array_equal, got, expected)
+        assert [x.dtype for x in jax.tree.leaves(got)] == [x.dtype for x in jax.tree.leaves(expected)]
+        one = expected if isinstance(expected, Steps) else expected.outcomes
+        if one is not expected:
+            assert_ends_lead_to_finals(jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[3:]), one))
+        masks.append(np.asarray(one.mask))
+        assert len({part.tobytes() for part in np.asarray(one.frames).reshape(devices * PARTS, -1)}) > 1
     assert not np.stack(masks).all() and len({mask.tobytes() for mask in masks}) == 3  # some hang over, all differ
     shape = drawer.shapes(KEY, on_host)
-    assert [(x.shape, x.dtype) for x in shape] == [
-        (x.shape, x.dtype) for x in drawer.send(on_host, drawer.draw(KEY, on_host, 0))
-    ]
+    sent = drawer.send(on_host, drawer.draw(KEY, on_host, 0))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), shape) == jax.tree.map(lambda x: (x.shape, x.dtype), sent)
 
 
 def test_what_is_older_in_long_starts_is_read_from_both_replays(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from scipy.stats import chisquare
 
 from edeline_jax.agent.networks import build_agent
@@ -27,20 +28,25 @@ def setup_of(batch_size: int) -> Setup:
     return make_setup(build_agent(config, 3), config)
 
 
-def replay() -> Replay:
-    """One stream, which is still played; all pixels of step t are 10 t, its reward is t."""
+def replay(finals: bool = False) -> Replay:
+    """One stream, which is still played; all pixels of step t are 10 t, its reward is t; those of a final are 1 more.
+
+    After a lost life the final is the next frame.
+    """
     number = np.arange(STEPS)[None]
     ends = np.isin(number, LIVES + OVER)
     starts, game_starts = (np.isin(number - 1, (-1, *steps)) for steps in (LIVES + OVER, OVER))
     frames = np.broadcast_to((10 * number)[..., None, None, None].astype(np.uint8), (1, STEPS, *FRAME))
     never = np.zeros_like(ends)
-    return replay_of(Chunk(frames, number % 3, number.astype(np.float32), ends, never, starts, game_starts))
+    chunk = Chunk(frames, number % 3, number.astype(np.float32), ends, never, starts, game_starts)
+    led_to = np.where(np.isin(number, LIVES)[..., None, None, None], frames + 10, frames + 1).astype(np.uint8)
+    return replay_of(chunk._replace(finals=led_to) if finals else chunk)
 
 
-def lessons(batch_size: int) -> tuple[Lessons, Setup]:
-    setup = setup_of(batch_size)
-    places = teaching(setup).places(replay().table, jax.random.key(0), setup)
-    steps = Lessons(*(read(replay(), own) for own in places))
+def lessons(batch_size: int, finals: bool = False) -> tuple[Lessons, Setup]:
+    setup, source = setup_of(batch_size), replay(finals)
+    places = teaching(setup).places(source.table, jax.random.key(0), setup)
+    steps = Lessons(*(read(source, own) for own in places))
     return jax.device_get(teaching(setup).batch(steps, setup)), setup
 
 
@@ -58,8 +64,10 @@ def test_segments_to_denoise_hang_over_the_front_only() -> None:
     assert chisquare(counts, ways / ways.sum() * counts.sum()).pvalue > 1e-4
 
 
-def test_behind_an_end_stands_what_it_led_to() -> None:
-    batch, setup = lessons(400)
+@pytest.mark.parametrize("finals", [False, True])
+def test_behind_an_end_stands_what_it_led_to(finals: bool) -> None:
+    """At a game over the last frame once more, as in Atari, or the true final one; the next one at a lost life."""
+    batch, setup = lessons(400, finals)
     outcomes, T = batch.outcomes, setup.segment_length
     assert outcomes.mask.shape == (400, T)
     assert (~outcomes.mask[:, 0]).any() and (~outcomes.mask[:, -1]).any()  # they hang over both ends
@@ -69,7 +77,7 @@ def test_behind_an_end_stands_what_it_led_to() -> None:
         step = int(outcomes.rewards[row, t])
         behind.add(step)
         assert not outcomes.mask[row, t + 1 :].any()
-        assert levels[row, t + 1] == 10 * (step + 1 if step in LIVES else step)
+        assert levels[row, t + 1] == 10 * (step + 1 if step in LIVES else step) + (finals and step in OVER)
         np.testing.assert_array_equal(outcomes.frames[row, t + 2 :], 0)
     assert behind == {*LIVES, *OVER}
     assert (batch.denoising.frames[~batch.denoising.mask] == 0).all()

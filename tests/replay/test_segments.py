@@ -186,9 +186,11 @@ def test_a_game_goes_on_after_a_lost_life_and_not_after_its_end() -> None:
     np.testing.assert_array_equal(episodes[0, :4, 3], [1, 0, 1, 0])
 
 
-def test_what_an_end_led_to_stands_behind_it() -> None:
-    """The next step of the stream after a lost life; after the end of the game the frame of its last step, once more.
+@pytest.mark.parametrize("finals", [False, True])
+def test_what_an_end_led_to_stands_behind_it(finals: bool) -> None:
+    """Where finals are kept, the end's own.
 
+    Else the next step of the stream after a lost life; after the end of the game the frame of its last step, once more.
     Nothing stands behind an episode that was cut off, and every other array is as it was.
     """
     number = np.arange(12)[None]
@@ -196,8 +198,9 @@ def test_what_an_end_led_to_stands_behind_it() -> None:
     starts, game_starts = number % 3 == 0, np.isin(number, (0, 6, 9))
     frames = np.broadcast_to(10 * number.astype(np.uint8)[..., None, None, None], (1, 12, 2, 2, 3))
     played = number.astype(np.int32), number.astype(np.float32), ends, cut, starts, game_starts
-    replay = replay_of(Chunk(frames, *played))
-    for first, behind in ((0, 30), (3, 50), (6, None), (9, None)):
+    shown_last = np.where(ends[..., None, None, None], frames + 7, 0).astype(np.uint8) if finals else None
+    replay = replay_of(Chunk(frames, *played, shown_last))
+    for first, behind in ((0, 27 if finals else 30), (3, 57 if finals else 50), (6, None), (9, None)):
         row = next(row for row in np.asarray(replay.episodes[0]) if row[1] == first)
         steps = read(replay, places(Step(*row[:, None], jnp.array([0])), jnp.array([-1]), 6))
         plain, shown = segments(steps, (2, 2, 3)), segments_with_finals(steps, (2, 2, 3))
