@@ -53,7 +53,7 @@ def _segments(key: jax.Array, source: Source, update: jax.Array, setup: Setup, m
 
         return jax.lax.map(part, jnp.arange(setup.world_model.num_parts))
 
-    specs = (P(), replay_spec(len(source.actions), mesh), P())
+    specs = (P(), replay_spec(len(jax.tree.leaves(source)[0]), mesh), P())
     return jax.jit(jax.shard_map(per_device, mesh=mesh, in_specs=specs, out_specs=P(None, AXIS), check_vma=False))(
         key, source, update
     )
