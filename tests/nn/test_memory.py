@@ -13,7 +13,7 @@ from edeline_jax.config.schema import MambaConfig, RecurrentEmbConfig
 from edeline_jax.nn.gru import GRUCell
 from edeline_jax.nn.memory import Memory, init_caches
 from edeline_jax.nn.params import Params, count_params, draw_params
-from edeline_jax.nn.transformer import TransformerLayer, init_cache
+from edeline_jax.nn.transformer import CausalAttention, TransformerLayer, init_cache
 
 B, T, D, W, FRONT = 3, 7, 6, 4, (0, 2, 5)  # FRONT: of every row, how many steps come before its sequence
 SCANS = ("associative", "sequential")
@@ -71,6 +71,15 @@ def test_no_cache_moves_before_a_sequence_begins(kind: str) -> None:
     for row, front in enumerate(FRONT):
         alone, end = apply(kind)(inputs()[row : row + 1, front:], init_caches(config, 1))
         assert_close((y[row, front:], jax.tree.map(lambda x, row=row: x[row], caches)), (alone[0], first_row(end)))
+
+
+def test_attention_sees_no_step_before_the_first() -> None:
+    """It passes on the first step's value undiluted."""
+    attention, x, cache = CausalAttention(W), inputs()[:, :1], init_cache(W, D, B)
+    params = draw_params(attention, [0], x, cache, None)
+    layers = {name: layer["kernel"] for name, layer in params["params"].items() if name != "distance_bias"}
+    value = x @ layers["qkv_proj"][:, 2 * D :]
+    np.testing.assert_allclose(attention.apply(params, x, cache, None)[0], value @ layers["out_proj"], rtol=1e-4)
 
 
 def first_row(caches: Any) -> Any:
