@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
 from edeline_jax.config import pour
+from edeline_jax.learning import programs
 from edeline_jax.runtime.devices import make_mesh
 from edeline_jax.training import job, run
-from tests.runs import PROGRAMS_LOG
+from tests.runs import PROGRAMS_LOG, assert_same_arrays, state_arrays
 from tests.tiny_config import get_config
 
 Changes = dict[str, Any]  # "training.num_final_epochs" -> 2
@@ -93,3 +95,22 @@ def call(main: Callable[[Sequence[str]], None], *arguments: object) -> None:
     """Calls the main function of a program with arguments and flags; errors are raised."""
     with flagsaver.flagsaver():
         main(flags.FLAGS(["program", *map(str, arguments)]))
+
+
+def stopped_like_straight(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Trains in `folder`/straight, and in `folder`/stopped with a stop in epoch 1: both must end alike, bit by bit.
+
+    Without collection, so nothing but the updates changes the state. The stopped run dispatches its updates one by one,
+    the other one many at once.
+
+    Returns:
+      The state's arrays by name.
+    """
+    straight, stopped = folder / "straight", folder / "stopped"
+    train_here(straight, changes)
+    monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)
+    assert "interrupted in epoch 1" in train_here(stopped, changes, stop=Stop("actor_critic:"))
+    assert "resumed in epoch 1" in train_here(stopped, changes)
+    expected = state_arrays(straight)
+    assert_same_arrays(state_arrays(stopped), expected)
+    return expected

@@ -103,6 +103,13 @@ def state_arrays(workdir: Path) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
+def assert_same_arrays(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Bit by bit, and under the same names."""
+    assert list(got) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(got[name], array, err_msg=name)
+
+
 def summary(workdir: Path) -> dict:
     return json.loads((workdir / "summary.json").read_text())
 

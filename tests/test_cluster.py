@@ -22,6 +22,7 @@ from tests.runs import (
     LOG_PROGRAMS,
     ROOT,
     assert_nothing_compiles_after_the_first_epoch,
+    assert_same_arrays,
     command,
     environment,
     read_until,
@@ -156,8 +157,7 @@ def test_it_goes_on_with_other_processes_and_devices(run: Path) -> None:
         assert f"devices: {processes * devices} x" in results[0][1] and "resumed after epoch" in results[0][1]
         before, (number, state) = number, saved(run)
         assert number > before
-        for name, array in expected.items():
-            np.testing.assert_array_equal(state[name], array, err_msg=name)
+        assert_same_arrays(state, expected)
         np.testing.assert_array_equal(collected(run), frames)
 
 
@@ -253,5 +253,4 @@ def test_worlds_in_jax_go_on_in_every_process(tmp_path: Path) -> None:
     for expected, got in zip(*steps, strict=True):
         jax.tree.map(np.testing.assert_array_equal, got, expected)
     expected, got = (saved(run, num_actions=2)[1] for run in (straight, stopped))
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    assert_same_arrays(got, expected)

@@ -15,15 +15,14 @@ from edeline_jax.evaluation.exam import evaluate
 from edeline_jax.evaluation.probes import FEWEST_GAMES
 from edeline_jax.evaluation.probing import probe
 from edeline_jax.evaluation.rounds import Plan
-from edeline_jax.learning import programs
 from edeline_jax.learning.lessons import DIAMOND, teaching
 from edeline_jax.learning.setup import make_setup
 from edeline_jax.replay.segment import Segment
 from edeline_jax.runtime.errors import ConfigError, UserError
 from edeline_jax.world_model.diamond_loss import Lessons
-from tests.in_process import Stop, train_here
+from tests.in_process import stopped_like_straight, train_here
 from tests.random_params import random_params
-from tests.runs import RECORDED, state_arrays, summary
+from tests.runs import RECORDED, summary
 from tests.tiny_config import get_config
 
 KIND = {"agent.kind": "diamond"}
@@ -38,14 +37,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
     Then its agent is converted, imagines as before, and is refused where a memory is wanted.
     """
     changes = RECORDED | KIND | {"collection.path_to_static_dataset": str(dataset)}
-    train_here(tmp_path / "straight", changes)
-    monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)
-    assert "interrupted in epoch 1" in train_here(tmp_path / "stopped", changes, stop=Stop("actor_critic:"))
-    assert "resumed in epoch 1" in train_here(tmp_path / "stopped", changes)
-    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
-    assert list(expected) == list(got)
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    stopped_like_straight(tmp_path, changes, monkeypatch)
     assert summary(tmp_path / "straight")["world_model_test"]["loss_denoising"] > 0
 
     file = tmp_path / "agent.safetensors"

@@ -11,11 +11,10 @@ import pytest
 
 from edeline_jax.config import pour
 from edeline_jax.config.files import load
-from edeline_jax.learning import programs
 from edeline_jax.runtime.errors import UserError
 from edeline_jax.runtime.interruption import SECONDS_APART
-from tests.in_process import Stop, train_here
-from tests.runs import RECORDED, ROOT, environment, flags, rows, start, state_arrays, summary
+from tests.in_process import Stop, stopped_like_straight, train_here
+from tests.runs import RECORDED, ROOT, assert_same_arrays, environment, flags, rows, start, state_arrays, summary
 
 
 def hung_up(process: subprocess.Popen, beginning: str) -> str:
@@ -47,14 +46,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
         "world_model.training.steps_first_epoch": 8,
         "actor_critic.training.steps_first_epoch": 8,
     }
-    train_here(tmp_path / "straight", changes)
-    monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)
-    assert "interrupted in epoch 1" in train_here(tmp_path / "stopped", changes, stop=Stop("actor_critic:"))
-    assert "resumed in epoch 1" in train_here(tmp_path / "stopped", changes)
-    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
-    assert list(expected) == list(got)
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    expected = stopped_like_straight(tmp_path, changes, monkeypatch)
     assert expected["['world_model']['updates']"] == 10
 
 
@@ -71,10 +63,7 @@ def test_a_run_in_a_world_in_jax_ends_like_one_that_was_never_stopped(tmp_path: 
     for stop in (Stop("replay:", breaths=1), Stop("replay:", breaths=1), Stop("actor_critic:"), Stop("epoch 2:")):
         assert "interrupted in epoch" in train_here(tmp_path / "stopped", changes, stop=stop)
     assert "resumed " in train_here(tmp_path / "stopped", changes)
-    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
-    assert list(expected) == list(got)
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    assert_same_arrays(state_arrays(tmp_path / "stopped"), state_arrays(tmp_path / "straight"))
     straight, stopped = (sorted((tmp_path / name / "replay").iterdir()) for name in ("straight", "stopped"))
     assert [path.name for path in straight] == [path.name for path in stopped] and len(straight) > 4
     for one, other in zip(straight, stopped, strict=True):

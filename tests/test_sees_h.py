@@ -14,11 +14,10 @@ from edeline_jax.agent.weights import Weights, read_agent, write_weights
 from edeline_jax.config import pour
 from edeline_jax.evaluation.exam import evaluate
 from edeline_jax.evaluation.rounds import Plan
-from edeline_jax.learning import programs
 from edeline_jax.runtime.errors import UserError
-from tests.in_process import Stop, train_here
+from tests.in_process import stopped_like_straight, train_here
 from tests.random_params import random_params
-from tests.runs import RECORDED, state_arrays, summary
+from tests.runs import RECORDED, summary
 from tests.tiny_config import get_config
 
 INPUTS = {"agent.actor_critic.inputs": "frames_and_h"}
@@ -30,14 +29,7 @@ def test_an_interrupted_run_ends_bit_for_bit_like_an_uninterrupted_one(
 ) -> None:
     """On a static dataset; what the policy sees of the open rollout is a part of the state."""
     changes = RECORDED | INPUTS | {"collection.path_to_static_dataset": str(dataset)}
-    train_here(tmp_path / "straight", changes)
-    monkeypatch.setattr(programs, "SECONDS_PER_DISPATCH", 0.0)
-    assert "interrupted in epoch 1" in train_here(tmp_path / "stopped", changes, stop=Stop("actor_critic:"))
-    assert "resumed in epoch 1" in train_here(tmp_path / "stopped", changes)
-    expected, got = state_arrays(tmp_path / "straight"), state_arrays(tmp_path / "stopped")
-    assert list(expected) == list(got)
-    for name, array in expected.items():
-        np.testing.assert_array_equal(got[name], array, err_msg=name)
+    expected = stopped_like_straight(tmp_path, changes, monkeypatch)
     assert any("rollout" in name and array.shape == (8, 16) and array.any() for name, array in expected.items())
 
 
