@@ -64,7 +64,7 @@ def world_model_flops(agent: Agent, config: Config, params: dict) -> float:
     batch = segment(config.world_model.loss.burn_in + config.segment_length)
     if config.agent.kind == "diamond":
         batch = Lessons(segment(config.context + 1 + config.world_model.loss.num_autoregressive_steps), batch)
-    draws = jax.eval_shape(lambda: teaching(setup).draw(key, key, batch, setup))
+    draws = jax.eval_shape(lambda batch: teaching(setup).draw(key, key, batch, setup), batch)
     flops = count(
         lambda params, batch, draws: world_model_gradients(params, batch, draws, setup),
         params,
