@@ -29,9 +29,10 @@ def count(function: Callable, *shapes: Any) -> float:
 
 
 def update_flops(agent: Agent, config: Config) -> dict[str, float]:
-    """FLOPs of one world-model update, one actor-critic update, and one imagined step of all environments.
+    """FLOPs of one world-model update, one actor-critic update, one imagined step of all environments, one restart.
 
-    Restarts and their burn-ins happen at random and are not counted; nor is the optimizer, which is negligible.
+    Restarts happen at random: the actor-critic's update is counted without any, and what one costs an environment on
+    its own. The optimizer is negligible and not counted.
     """
     params = agent_shapes(agent, config.frame_shape)
     step = imagined_step_flops(agent, config, params["world_model"])
@@ -50,6 +51,7 @@ def update_flops(agent: Agent, config: Config) -> dict[str, float]:
         "world_model": world_model_flops(agent, config, params["world_model"]),
         "actor_critic": T * (step + policy) + gradients,
         "imagined_step": step,
+        "restart": restart_flops(agent, config, params),
     }
 
 
@@ -96,6 +98,19 @@ def imagined_step_flops(agent: Agent, config: Config, params: dict) -> float:
     )
     calls = sampler.order * sampler.num_steps_denoising - (sampler.order - 1)  # Heun's last step is Euler's
     return see + outcome + calls * denoise
+
+
+def restart_flops(agent: Agent, config: Config, params: dict) -> float:
+    """FLOPs of the burn-in of one environment's memory and LSTM; the policy's gradient through its end is left out.
+
+    The steps are counted one by one, since the longer scans are loops.
+    """
+    model, network, frame = agent.world_model, agent.actor_critic, config.frame_shape
+    K = config.context  # what DIAMOND's memory wants to see
+    known = _floats(1, K, *frame), _ints(1, K)
+    memory = count(lambda *known: model.apply(*known, method="burn_in"), params["world_model"], *known) / (K - 1)
+    lstm = count(lambda *seen: network.apply(*seen), params["actor_critic"], *_seen(agent, config, 1))
+    return config.burn_in * (memory + lstm)
 
 
 def actor_critic_gradient_flops(agent: Agent, config: Config, params: dict) -> float:
