@@ -9,7 +9,7 @@ from edeline_jax.learning.setup import Setup
 from edeline_jax.nn.params import Params
 from edeline_jax.replay.buffer import Replay
 from edeline_jax.replay.sampling import segment_places, start_places
-from edeline_jax.replay.segment import Segment, Steps, segments, segments_with_finals
+from edeline_jax.replay.segment import Segment, Steps, segments, segments_to_finals, segments_with_finals
 from edeline_jax.world_model.diamond import Diamond
 from edeline_jax.world_model.diamond_loss import Lessons, count_lessons, diamond_loss
 from edeline_jax.world_model.loss import BatchCounts, LossDraws, count_targets, draw_loss, world_model_loss
@@ -63,19 +63,20 @@ def _edeline_loss(
 
 
 def _diamond_places(replay: Replay, key: jax.Array, setup: Setup) -> Lessons:
-    """Segments to denoise may hang over the front only, like starts."""
+    """Segments to denoise may hang over the front only, like starts; where finals are kept, they may stop at one."""
     c, T = setup.world_model, setup.segment_length
     size, length = setup.share(c.batch_size), setup.context + 1 + c.loss.num_autoregressive_steps
     denoising_key, outcomes_key = jax.random.split(key)
     return Lessons(
-        start_places(replay, denoising_key, size, length, length, c.sample_weights),
+        start_places(replay, denoising_key, size, length, length, c.sample_weights, int(setup.keeps_finals)),
         segment_places(replay, outcomes_key, size, T, c.loss.burn_in + T, c.sample_weights),
     )
 
 
 def _diamond_batch(steps: Lessons, setup: Setup) -> Lessons:
+    denoised = segments_to_finals if setup.keeps_finals else segments
     return Lessons(
-        segments(steps.denoising, setup.frame_shape), segments_with_finals(steps.outcomes, setup.frame_shape)
+        denoised(steps.denoising, setup.frame_shape), segments_with_finals(steps.outcomes, setup.frame_shape)
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from edeline_jax.acting.replay_keeper import keeps_finals
 from edeline_jax.agent.networks import Agent
 from edeline_jax.config import Config
 from edeline_jax.config.schema import (
@@ -42,6 +43,7 @@ class Setup(NamedTuple):
     burn_in: K, the steps before the newest frame of a start of imagination; at least L - 1.
     segment_length: T, the steps of a world-model training segment.
     reward_clip: how rewards count for the critic; see `replay.reward.clipped`.
+    keeps_finals: whether the replay keeps what ends led to.
     axis: the mapped axis over which devices share a batch; None on a single device without a mesh.
     """
 
@@ -54,6 +56,7 @@ class Setup(NamedTuple):
     actor_critic: LearnerSetup
     world_model_env: WorldModelEnvConfig
     reward_clip: str
+    keeps_finals: bool
     axis: str | None
 
     @property
@@ -85,4 +88,4 @@ def make_setup(agent: Agent, config: Config, axis: str | None = None) -> Setup:
 
     networks = learner(config.world_model), learner(config.actor_critic)
     sizes = config.frame_shape, config.context, config.burn_in, config.segment_length
-    return Setup(agent, *sizes, *networks, config.world_model_env, config.reward.clip, axis)
+    return Setup(agent, *sizes, *networks, config.world_model_env, config.reward.clip, keeps_finals(config), axis)

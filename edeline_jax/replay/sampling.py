@@ -53,15 +53,17 @@ def segment_places(replay: Replay, key: jax.Array, batch: int, T: int, length: i
     return places(step, step.t - jax.random.randint(offset_key, (batch,), length - T, length), length)
 
 
-def start_places(replay: Replay, key: jax.Array, batch: int, L: int, length: int, weights: Weights) -> Places:
+def start_places(
+    replay: Replay, key: jax.Array, batch: int, L: int, length: int, weights: Weights, beyond: int = 0
+) -> Places:
     """Segments of `length` steps to imagine from: the newest is real, older ones may precede the episode's start.
 
     Where they stop depends on L alone: an offset as large as a long segment would let most of them stop at their
-    episode's last step.
+    episode's last step. With `beyond` = 1 they may stop one step behind it, where what an end led to is.
     """
     step_key, offset_key = jax.random.split(key)
     step = sample_steps(replay, step_key, batch, weights)
-    stop = jnp.minimum(step.length, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
+    stop = jnp.minimum(step.length + beyond, step.t + 1 + jax.random.randint(offset_key, (batch,), 0, L))
     return places(step, stop - length, length)
 
 

@@ -52,12 +52,22 @@ def segments_with_finals(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
 
     Where finals are not kept, it is the one stored there; see `Steps`.
     """
-    over = jnp.pad(steps.mask & steps.ends, ((0, 0), (1, 0)))[:, :-1]
+    over = _behind_ends(steps)
     shown = steps._replace(mask=steps.mask | over)
     if steps.finals is not None:
         behind = (over & ~steps.mask)[..., None]
         shown = shown._replace(frames=jnp.where(behind, steps.finals, steps.frames))
     return segments(steps, frame_shape)._replace(frames=segments(shown, frame_shape).frames)
+
+
+def segments_to_finals(steps: Steps, frame_shape: tuple[int, ...]) -> Segment:
+    """The same, and that frame counts as a step, in which nothing was done."""
+    segment = segments_with_finals(steps, frame_shape)
+    return segment._replace(mask=segment.mask | _behind_ends(steps))
+
+
+def _behind_ends(steps: Steps) -> jax.Array:
+    return jnp.pad(steps.mask & steps.ends, ((0, 0), (1, 0)))[:, :-1]
 
 
 def pad(frames: jax.Array, actions: jax.Array, rewards: jax.Array, ends: jax.Array, mask: jax.Array) -> Segment:

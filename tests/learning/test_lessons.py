@@ -19,13 +19,13 @@ STEPS, FRAME = 24, (20, 20, 3)
 LIVES, OVER = (4, 15), (9, 19)  # the steps with which a life is lost, or the game
 
 
-def setup_of(batch_size: int) -> Setup:
+def setup_of(batch_size: int, finals: bool = False) -> Setup:
     values = get_config()
     values.agent.kind = "diamond"
     values.world_model.loss.num_autoregressive_steps = 1
     values.world_model.training.batch_size = batch_size
     config = pour(values)
-    return make_setup(build_agent(config, 3), config)
+    return make_setup(build_agent(config, 3), config)._replace(keeps_finals=finals)
 
 
 def replay(finals: bool = False) -> Replay:
@@ -44,24 +44,42 @@ def replay(finals: bool = False) -> Replay:
 
 
 def lessons(batch_size: int, finals: bool = False) -> tuple[Lessons, Setup]:
-    setup, source = setup_of(batch_size), replay(finals)
+    setup, source = setup_of(batch_size, finals), replay(finals)
     places = teaching(setup).places(source.table, jax.random.key(0), setup)
     steps = Lessons(*(read(source, own) for own in places))
     return jax.device_get(teaching(setup).batch(steps, setup)), setup
 
 
-def test_segments_to_denoise_hang_over_the_front_only() -> None:
-    """They are those of starts, of L + 1 + P steps."""
-    setup = setup_of(20_000)
+@pytest.mark.parametrize("finals", [False, True])
+def test_segments_to_denoise_hang_over_the_front_only(finals: bool) -> None:
+    """They are those of starts, of L + 1 + P steps; where finals are kept, the last may be one."""
+    setup = setup_of(20_000, finals)
     S = setup.context + 2
-    places = teaching(setup).places(replay().table, jax.random.key(1), setup).denoising
-    mask, newest = np.asarray(places.mask), np.asarray(places.index)[:, -1]
-    assert mask.shape == (20_000, S) and mask[:, -1].all() and (np.diff(mask.astype(int)) >= 0).all()
-    first = newest < 5  # of the first episode's 5 steps: stop = min(5, t + 1 + U{0..S-1})
-    stops = np.minimum(5, np.arange(5)[:, None] + 1 + np.arange(S)).ravel()
-    ways = np.bincount(stops, minlength=6)[1:]
-    counts = np.bincount(newest[first], minlength=5)
+    places = teaching(setup).places(replay(finals).table, jax.random.key(1), setup).denoising
+    mask, newest = np.asarray(places.mask), np.asarray(places.index * places.mask).max(1)
+    assert mask.shape == (20_000, S) and mask[:, -2:].any(1).all() and (np.diff(mask[:, :-1].astype(int)) >= 0).all()
+    assert mask[:, -1].all() == (not finals)
+    first = newest < 5  # of the first episode's 5 steps: stop = min(5 or 6, t + 1 + U{0..S-1})
+    stops = np.minimum(5 + finals, np.arange(5)[:, None] + 1 + np.arange(S)).ravel()
+    ways = np.bincount(stops, minlength=6 + finals)[1:]
+    counts = np.bincount((newest + ~mask[:, -1])[first], minlength=5 + finals)
     assert chisquare(counts, ways / ways.sum() * counts.sum()).pvalue > 1e-4
+
+
+def test_finals_are_denoised_where_they_are_kept() -> None:
+    """As the last frame of a segment, in which nothing was done; and what no end led to counts nowhere."""
+    batch, _ = lessons(400, finals=True)
+    steps = batch.denoising
+    levels = np.rint((steps.frames[..., 0, 0, 0] + 1) / 2 * 255)
+    to_final = steps.ends[:, -2]
+    assert {int(x) for x in steps.rewards[to_final, -2]} == {*LIVES, *OVER}
+    for row in np.flatnonzero(to_final):
+        step = int(steps.rewards[row, -2])
+        assert steps.mask[row, -1] and not steps.actions[row, -1] and not steps.ends[row, -1]
+        assert levels[row, -1] == (10 * (step + 1) if step in LIVES else 10 * step + 1)
+    beyond = ~steps.mask[:, -1]
+    assert beyond.any() and (steps.rewards[beyond, -2] == STEPS - 1).all()  # that game is still played
+    assert not steps.frames[~steps.mask].any()
 
 
 @pytest.mark.parametrize("finals", [False, True])
