@@ -33,6 +33,7 @@ def test_an_agent_in_a_run_and_in_a_file_is_the_same(run: Path, exported: Weight
         np.testing.assert_array_equal(saved.tensors[name], tensor, err_msg=name)
 
 
+@pytest.mark.ci
 def test_a_run_goes_on_to_the_same_parameters(run: Path) -> None:
     """Its last epoch collects nothing, so it depends on the saved state and on the saved steps alone."""
     before = state_arrays(run)

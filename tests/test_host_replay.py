@@ -93,6 +93,7 @@ def test_a_killed_run_leaves_no_file_and_goes_on(finished: Path, tmp_path: Path)
     assert summary(tmp_path / "run")["progress"]["epoch"] == 4
 
 
+@pytest.mark.ci
 def test_a_replay_larger_than_the_device_is_told_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a run with it there begins."""
     monkeypatch.setattr(capacity, "_device_memory", lambda mesh: 2e6)

@@ -72,6 +72,7 @@ def test_a_run_in_a_world_in_jax_ends_like_one_that_was_never_stopped(tmp_path: 
                 np.testing.assert_array_equal(same[name], arrays[name], err_msg=f"{one.name}: {name}")
 
 
+@pytest.mark.ci
 def test_a_world_model_learns_from_recordings_alone(dataset: Path, tmp_path: Path) -> None:
     """The example of docs/data.md, without an environment and without an agent. One of 5 episodes is kept."""
     alone = {"collection.path_to_static_dataset": str(dataset), "actor_critic.training.start_after_epochs": 100}
@@ -125,6 +126,7 @@ def test_a_changed_config_is_refused_with_the_list(finished: Path) -> None:
         train_here(finished, changes)
 
 
+@pytest.mark.ci
 def test_a_finished_run_goes_on_when_its_schedule_grows(finished: Path) -> None:
     """With a key that may change and one that must be allowed."""
     before = json.loads((finished / "config.json").read_text())

@@ -34,6 +34,7 @@ WORLDS = {
 
 
 LONG = {
+    "gymnasium": pytest.mark.ci,
     "minigrid": pytest.mark.ci,
     "recall": pytest.mark.ci,
     "values of rewards": pytest.mark.ci,

@@ -84,6 +84,7 @@ def test_a_process_that_dies_is_one_line() -> None:
             env.step(np.zeros(3, int))
 
 
+@pytest.mark.ci
 def test_a_run_whose_game_fails_says_so_in_one_line(tmp_path: Path) -> None:
     changes = {"env.id": "gymnasium/Brittle-v0", "env.module": SCREENS, "env.done_on_life_loss": False}
     with pytest.raises(UserError, match=r"^environment \d failed: ZeroDivisionError: .*; what was saved is intact$"):

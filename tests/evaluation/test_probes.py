@@ -230,6 +230,7 @@ def test_the_games_are_those_of_an_exam(weights: Weights, tmp_path: Path) -> Non
     assert [(game.rewards.sum(), len(game.actions)) for game in recorded] == [game[:2] for game in played]
 
 
+@pytest.mark.ci
 def test_the_program(tmp_path: Path) -> None:
     agent = shutil.copy(AGENT, tmp_path)
     flags = ("--probe", "--episodes=40", "--num_envs=8", "--seed=2")

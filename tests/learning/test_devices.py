@@ -112,6 +112,7 @@ def assert_same_update(start: Learner, single: tuple, many: tuple) -> None:
     jax.tree.map(lambda a, b, c: assert_close(a * c, b * c, 1e-5), many[0].params, single[0].params, counts)
 
 
+@pytest.mark.ci
 def test_world_model_update(params: dict) -> None:
     start, batch = learner_of(params["world_model"], CONFIG.world_model), segments()
     draws = draw_loss(jax.random.key(2), jax.random.key(3), batch.frames.shape, CONFIG.context, CONFIG.world_model.loss)

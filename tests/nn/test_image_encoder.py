@@ -10,6 +10,7 @@ pytestmark = pytest.mark.optimized
 ENCODER = ImageEncoder((16, 16, 32, 32), (True,) * 4)  # of the trained example
 
 
+@pytest.mark.ci
 def test_many_frames_are_encoded_as_few() -> None:
     """The library that XLA gave parts of this program to computed them wrongly, at 450 frames and not at 10."""
     frames = np.random.default_rng(0).standard_normal((450, 32, 32, 3), np.float32)
