@@ -109,7 +109,7 @@ def restart_flops(agent: Agent, config: Config, params: dict) -> float:
     K = config.context  # what DIAMOND's memory wants to see
     known = _floats(1, K, *frame), _ints(1, K)
     memory = count(lambda *known: model.apply(*known, method="burn_in"), params["world_model"], *known) / (K - 1)
-    lstm = count(lambda *seen: network.apply(*seen), params["actor_critic"], *_seen(agent, config, 1))
+    lstm = count(network.apply, params["actor_critic"], *_seen(agent, config, 1))
     return config.burn_in * (memory + lstm)
 
 

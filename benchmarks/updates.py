@@ -74,8 +74,8 @@ def measure(config: Config) -> Iterator[tuple[str, float]]:
     yield "imagined step, ms", step * 1e3
     yield "imagined frames/s", batch / step
     yield "imagined step, GFLOP", flops["imagined_step"] / 1e9
-    yield "burn-in of one restart, GFLOP", flops["restart"] / 1e9
     yield "imagined step, share of the matmul rate", flops["imagined_step"] / step / rate
+    yield "burn-in of one restart, GFLOP", flops["restart"] / 1e9
     state, paces = work.state, {}
     for name, program in build_programs(work.agent, config, work.mesh).items():
         program.compile(state, work.replay)

@@ -39,7 +39,7 @@ LONG = {
     "recall": pytest.mark.ci,
     "values of rewards": pytest.mark.ci,
     "craftax": pytest.mark.slow,
-}  # they compile programs of their own
+}  # each is a run of its own, most with programs of its own
 
 
 @pytest.mark.parametrize(
