@@ -21,7 +21,8 @@ from benchmarks import recall_film
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.envs.in_jit import InJit
-from edeline_jax.envs.recall import LONGEST, Recall
+from edeline_jax.envs.recall import Recall
+from edeline_jax.envs.recall import world as world_of
 from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import init_state
 from edeline_jax.learning.updates import train_world_model
@@ -36,13 +37,13 @@ from edeline_jax.world_model.imagination import advance, draw_step, reset
 CONFIG = config_flags.DEFINE_config_file("config", "configs/recall.py:recall_64", "What to train.")
 UPDATES = flags.DEFINE_integer("updates", 3900, "Updates of the world model.", lower_bound=1)
 SEEDS = flags.DEFINE_integer("seeds", 1, "Runs, each with the next seed.", lower_bound=1)
+DELAYS = flags.DEFINE_list("delays", ["8", "32", "64"], "Steps between cue and choice that are asked about.")
 FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first of them, if not 0.", lower_bound=0)
 JSON = flags.DEFINE_string("json", "", "File for the figures.")
 FILM = flags.DEFINE_string("film", "", "File for a picture of what the last of them dreams; see `recall_film`.")
 
 STREAMS, STEPS = 16, 2_500  # of games to learn from
 GAMES = 256  # asked about, of each delay
-DELAYS = (8, 32, 64)
 EVERY = 300  # updates between two lines
 
 
@@ -54,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     print("|---|---|---|---|---|---|---|")
     for seed in range(FIRST_SEED.value, FIRST_SEED.value + SEEDS.value):
         for look in learn(config, seed, UPDATES.value):
-            for delay in DELAYS:
+            for delay in map(int, DELAYS.value):
                 for burn_in in (look.setup.context - 1, delay):
                     shares = recall(look.params, look.setup, delay, burn_in)
                     every.append((seed, look.updates, look.loss_rew, burn_in, delay, *shares))
@@ -78,7 +79,7 @@ class Look(NamedTuple):
 
 def learn(config: Config, seed: int, updates: int) -> Iterator[Look]:
     """Trains a world model on games of random actions; yields it every `EVERY` updates."""
-    world = Recall(config.env.size, LONGEST[config.env.id])
+    world = world_of(config.env.id, config.env.size)
     agent = build_agent(config, world.num_actions)
     setup, replay = make_setup(agent, config), replay_of(played(world, STREAMS, STEPS, seed))
     state = init_state(setup, jax.random.key(seed))

@@ -5,9 +5,10 @@
     python -m edeline_jax.train --config=configs/recall.py:recall_32 --config.world_model_env.burn_in=3   # as published
 
 The number is the longest delay between cue and choice, steps. Chance returns 0 and succeeds in half of the games, a
-perfect memory returns 1. Imagination burns in on as many frames as the delay is long; with the paper's 3 the cue is
-forgotten wherever it begins later. The world model had learnt to recall after 1,500 and 2,700 updates on two seeds of
-three; at three times the learning rate the denoiser's gradients drown what the rewards say (`benchmarks.recall`).
+perfect memory returns 1. In recall_far_32 choices come 20 steps after the cue or later, and near gates pay by the cue.
+Imagination burns in on as many frames as the delay is long; with the paper's 3 the cue is forgotten wherever it begins
+later. The world model had learnt to recall after 1,500 and 2,700 updates on two seeds of three, with gates after 900
+on one; at three times the learning rate the denoiser's gradients drown what the rewards say (`benchmarks.recall`).
 """
 
 from ml_collections import ConfigDict
@@ -36,7 +37,9 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
     config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=60)
     config.actor_critic.optimizer.lr = 5e-4
     config.actor_critic.loss.weight_entropy_loss = 0.01
-    config.world_model_env.burn_in = int(world.removeprefix("recall_")) if world.startswith("recall_") else 0
+    config.world_model_env.burn_in = int(world.rpartition("_")[2]) if world.startswith("recall_") else 0
+    if world.startswith("recall_far"):
+        config.world_model.loss.horizon = 21  # segments of 25 steps, which hold the nearest doors and their cue
     config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # most frames here are deterministic
     return apply_presets(config, presets, PRESETS, "configs/recall.py")
 

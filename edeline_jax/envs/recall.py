@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT = 0, 1  # cues and actions alike
 SHORTEST = 2  # steps between the cue and the choice
-LONGEST = {f"recall_{steps}": steps for steps in (16, 32, 64)}
-# RGB: of the cues; of the corridor and of the walker in it; of the border around the cue after the choice
+FAR = 20  # steps: more than a dream of 15 steps sees that begins 3 steps after the cue
+# The longest delay, steps, and from which on it ends with doors
+DELAYS = {"recall_16": (16, 0), "recall_32": (32, 0), "recall_64": (64, 0), "recall_far_32": (32, FAR)}
+# RGB: of the cues; of the corridor and of the walker in it; of the gate, and the border around the cue at the end
 COLOURS = ((230, 60, 50), (50, 90, 230))
 FLOOR, WALKER, BORDER = (40, 40, 40), (250, 220, 90), (240, 240, 240)
 
@@ -24,7 +26,7 @@ class Walk(NamedTuple):
     cue: "jax.Array"  # int32: LEFT or RIGHT
     delay: "jax.Array"  # int32: the position of the choice
     position: "jax.Array"  # int32: steps so far
-    right: "jax.Array"  # bool: the choice was right; false before it
+    right: "jax.Array"  # bool: the action at the end was the cue's; false before it
 
 
 class Recall(NamedTuple):
@@ -35,11 +37,15 @@ class Recall(NamedTuple):
     delay, drawn log-uniformly from `shortest` to `longest` steps, two doors are seen: the action taken there, left or
     right, earns +1 if it is the cue's and -1 if not. All other actions do nothing. The frame after the choice shows the
     cue again, in a wide border, and with it the game ends. It is measured by whether the choice was right.
+
+    A delay of fewer than `doors_from` steps ends with a gate instead, which earns +1 if the cue was blue and -1 if it
+    was red, whatever the action. A world model learns from gates to remember, a policy nothing.
     """
 
     size: int
     longest: int
     shortest: int = SHORTEST
+    doors_from: int = 0
     num_actions: int = 2
 
     def reset(self, key: "jax.Array") -> tuple["jax.Array", Walk]:
@@ -62,7 +68,8 @@ class Recall(NamedTuple):
         del key
         chooses = state.position == state.delay
         right = jnp.where(chooses, action == state.cue, state.right)
-        reward = jnp.where(chooses, jnp.where(right, 1.0, -1.0), 0.0)
+        earns = jnp.where(state.delay < self.doors_from, state.cue == RIGHT, right)
+        reward = jnp.where(chooses, jnp.where(earns, 1.0, -1.0), 0.0)
         over = state.position > state.delay
         state = state._replace(position=state.position + 1, right=right)
         measures = right.astype(jnp.float32)[None]
@@ -83,7 +90,7 @@ class Recall(NamedTuple):
         left = walk.delay - walk.position
         is_walker = rows * self.size + columns == self.size**2 - left
         corridor = drawn(is_walker, walker, floor)
-        doors = drawn(columns < self.size // 2, red, blue)
+        doors = jnp.where(walk.delay < self.doors_from, border, drawn(columns < self.size // 2, red, blue))
         after = drawn(is_inner, cue, border)
         views = jnp.stack([drawn(is_walker, walker, cue), corridor, doors, after])
         at = -jnp.sign(left)  # before, at and after the doors
@@ -95,12 +102,19 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
     from edeline_jax.envs.in_jit import InJit  # imports JAX, which a list of names does without
 
     del lives_end
-    return InJit(Recall(settings.size, LONGEST[settings.id]), num_envs, seed)
+    return InJit(world(settings.id, settings.size), num_envs, seed)
+
+
+def world(id: str, size: int) -> Recall:
+    """The corridors of this name."""
+    longest, doors_from = DELAYS[id]
+    return Recall(size, longest, doors_from=doors_from)
 
 
 def check(settings: EnvSettings) -> None:
     """Raises ValueError if the frames have fewer pixels than the longest corridor has steps."""
-    least = math.isqrt(LONGEST[settings.id] - 1) + 1
+    longest, _ = DELAYS[settings.id]
+    least = math.isqrt(longest - 1) + 1
     if settings.size < least:
         raise ValueError(f"size must be at least {least} in {settings.id}, got {settings.size}")
 
@@ -108,7 +122,7 @@ def check(settings: EnvSettings) -> None:
 FAMILY = Family(
     config="recall",
     title="a cue to remember, written in JAX; the number is the longest delay, steps",
-    ids=tuple(LONGEST),
+    ids=tuple(DELAYS),
     make=make,
     check=check,
     measures=lambda id: ("success",),

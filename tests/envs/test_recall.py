@@ -7,7 +7,7 @@ import pytest
 from edeline_jax.config.files import load
 from edeline_jax.config.schema import EnvConfig
 from edeline_jax.envs import check_env, figures, make_env, measures
-from edeline_jax.envs.recall import BORDER, COLOURS, FLOOR, WALKER, Recall
+from edeline_jax.envs.recall import BORDER, COLOURS, FAR, FLOOR, WALKER, Recall
 
 N = 64
 
@@ -58,6 +58,29 @@ def test_games_are_those_on_paper() -> None:
     assert figures("recall_16", np.array([[1.0], [0.0]])) == {"success": 0.5}
 
 
+def test_a_near_gate_pays_by_the_cue_and_far_doors_by_the_choice() -> None:
+    """256 games, side by side, of which the first half presses left all the time; seen and paid at the end."""
+    env = make_env(settings(id="recall_far_32"), 256, 0, lives_end=True)
+    frames, delays, going, found = env.reset(), np.zeros(256, int), np.ones(256, bool), [set(), set()]
+    cues = frames[:, 0, 0, 2] > frames[:, 0, 0, 0]  # blue
+    action = (np.arange(256) >= 128).astype(int)
+    while going.any():
+        step = env.step(action)
+        paying = going & (step.reward != 0)
+        is_far = delays >= 20
+        earns = np.where(is_far, action == cues, cues)
+        np.testing.assert_array_equal(step.reward[paying], np.where(earns, 1.0, -1.0)[paying])
+        for far in (0, 1):
+            found[far] |= set(delays[paying & (is_far == far)].tolist())
+            ends = frames[paying & (is_far == far)]
+            assert (ends == (picture(0, 0, 0) if far else np.uint8(BORDER))).all()
+        going &= ~step.game_over
+        frames, delays = step.obs, delays + 1
+    near, far = found
+    assert near == set(range(2, 20))
+    assert far >= {20, 21, 22} and max(far) == 32
+
+
 def test_delays_are_log_uniform_in_their_range() -> None:
     delays = np.asarray(jax.vmap(Recall(8, longest=64).reset)(jax.random.split(jax.random.key(0), 4_096))[1].delay)
     assert (delays.min(), delays.max()) == (2, 64)
@@ -73,9 +96,15 @@ def test_frames_that_are_too_small_are_refused() -> None:
         check_env(settings(size=3))
     with pytest.raises(ValueError, match="size must be at least 6 in recall_32, got 5"):
         check_env(settings(id="recall_32", size=5))
-    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8)):
+    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8), ("recall_far_32", 6)):
         check_env(settings(id=id, size=size))
 
 
 def test_the_burn_in_is_as_long_as_the_corridor() -> None:
-    assert [load(f"recall:{name}").world_model_env.burn_in for name in ("recall_16", "recall_64,tiny")] == [16, 64]
+    names = ("recall_16", "recall_64,tiny", "recall_far_32")
+    assert [load(f"recall:{name}").world_model_env.burn_in for name in names] == [16, 64, 32]
+
+
+def test_segments_hold_the_nearest_doors_and_their_cue() -> None:
+    loss = load("recall:recall_far_32").world_model.loss
+    assert load("recall:recall_far_32").agent.denoiser.inner_model.num_steps_conditioning + loss.horizon > FAR
