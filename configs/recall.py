@@ -40,6 +40,7 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
     config.world_model_env.burn_in = int(world.rpartition("_")[2]) if world.startswith("recall_") else 0
     if world.startswith("recall_far"):
         config.world_model.loss.horizon = 21  # segments of 25 steps, which hold the nearest doors and their cue
+        config.world_model.training.steps_first_epoch = 2_000  # gates teach it sooner
     config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # most frames here are deterministic
     return apply_presets(config, presets, PRESETS, "configs/recall.py")
 
