@@ -127,6 +127,15 @@ def test_h_is_refused_where_there_is_none(key: str, value: object, words: str) -
         pour(with_value(values, key, value))
 
 
+def test_the_memory_of_a_model_without_one_sets_no_least_size() -> None:
+    values = with_value(get_config().to_dict(), "env.size", 32)
+    deep = with_value(values, "agent.recurrent_emb.down", (True,) * 6)
+    deep = with_value(deep, "agent.recurrent_emb.channels", (32,) * 6)
+    with pytest.raises(ConfigError, match="env.size: 32 is too small, since agent.recurrent_emb.down .* 6 times"):
+        pour(deep)
+    assert pour(with_value(deep, "agent.kind", "diamond")).env.size == 32
+
+
 def test_rewards_count_as_they_are_with_a_head_that_knows_them_or_without_one() -> None:
     values = with_value(get_config().to_dict(), "reward.clip", "none")
     assert pour(with_value(values, "reward.head", "twohot")).reward.head == "twohot"

@@ -195,13 +195,12 @@ def _check_diamond(config: Config) -> None:
 def _check_size(config: Config) -> None:
     """A frame must survive the halvings of every network; beyond that any size will do, an odd one too."""
     agent = config.agent
-    halvings = {
-        "agent.denoiser.inner_model.channels": len(agent.denoiser.inner_model.channels) - 1,
-        "agent.recurrent_emb.down": sum(agent.recurrent_emb.down),
-        "agent.actor_critic.down": sum(agent.actor_critic.down),
-    }
+    halvings = {"agent.denoiser.inner_model.channels": len(agent.denoiser.inner_model.channels) - 1}
     if agent.kind == "diamond":
         halvings["agent.rew_end_model.channels"] = len(agent.rew_end_model.channels) - 1
+    else:
+        halvings["agent.recurrent_emb.down"] = sum(agent.recurrent_emb.down)
+    halvings["agent.actor_critic.down"] = sum(agent.actor_critic.down)
     key = max(halvings, key=halvings.get)
     _require(
         config.env.size >= 2 ** halvings[key],
