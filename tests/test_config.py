@@ -131,7 +131,7 @@ def test_the_memory_of_a_model_without_one_sets_no_least_size() -> None:
     values = with_value(get_config().to_dict(), "env.size", 32)
     deep = with_value(values, "agent.recurrent_emb.down", (True,) * 6)
     deep = with_value(deep, "agent.recurrent_emb.channels", (32,) * 6)
-    with pytest.raises(ConfigError, match="env.size: 32 is too small, since agent.recurrent_emb.down .* 6 times"):
+    with pytest.raises(ConfigError, match=r"env.size: 32 is too small, since agent.recurrent_emb.down .* 6 times"):
         pour(deep)
     assert pour(with_value(deep, "agent.kind", "diamond")).env.size == 32
 
