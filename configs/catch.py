@@ -2,7 +2,8 @@
 
     python -m edeline_jax.train --config=configs/catch.py
 
-The 10 x 5 board is drawn as a 20 x 20 image. A random policy returns -0.61, a perfect one +1.
+The 10 x 5 board is drawn as a 20 x 20 image. A random policy returns -0.61, a perfect one +1. DIAMOND, the control,
+learns it too (`--config.agent.kind=diamond`), in more epochs (`--config.training.num_final_epochs=16`).
 """
 
 from ml_collections import ConfigDict
