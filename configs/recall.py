@@ -14,6 +14,7 @@ on one; at three times the learning rate the denoiser's gradients drown what the
 from ml_collections import ConfigDict
 
 from edeline_jax.config.files import apply_presets, load
+from edeline_jax.envs.recall import DELAYS
 
 
 def get_config(spec: str = "recall_32") -> ConfigDict:
@@ -37,8 +38,9 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
     config.actor_critic.training.update(steps_first_epoch=300, steps_per_epoch=60)
     config.actor_critic.optimizer.lr = 5e-4
     config.actor_critic.loss.weight_entropy_loss = 0.01
-    config.world_model_env.burn_in = int(world.rpartition("_")[2]) if world.startswith("recall_") else 0
-    if world.startswith("recall_far"):
+    longest, doors_from = DELAYS.get(world, (0, 0))  # unknown names are refused where the environment is made
+    config.world_model_env.burn_in = longest
+    if doors_from:
         config.world_model.loss.horizon = 21  # segments of 25 steps, which hold the nearest doors and their cue
         config.world_model.training.steps_first_epoch = 2_000  # gates teach it sooner
     config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # most frames here are deterministic

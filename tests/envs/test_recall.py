@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from edeline_jax.config import pour
 from edeline_jax.config.files import load
 from edeline_jax.config.schema import EnvConfig
 from edeline_jax.envs import check_env, figures, make_env, measures
 from edeline_jax.envs.recall import BORDER, COLOURS, FAR, FLOOR, WALKER, Recall
+from edeline_jax.runtime.errors import ConfigError
 
 N = 64
 
@@ -103,6 +105,12 @@ def test_frames_that_are_too_small_are_refused() -> None:
 def test_the_burn_in_is_as_long_as_the_corridor() -> None:
     names = ("recall_16", "recall_64,tiny", "recall_far_32")
     assert [load(f"recall:{name}").world_model_env.burn_in for name in names] == [16, 64, 32]
+
+
+@pytest.mark.parametrize("name", ["recall_99", "recall_far", "recall"])
+def test_an_unknown_corridor_is_refused_with_the_known(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"config.env: .*{name!r}.*recall_"):
+        pour(load(f"recall:{name}").to_dict())
 
 
 def test_segments_hold_the_nearest_doors_and_their_cue() -> None:
