@@ -68,6 +68,7 @@ def test_a_run_on_recordings_moves_to_the_host_and_back(
     assert_same_run(tmp_path / "stayed", tmp_path / "moved")
 
 
+@pytest.mark.ci
 def test_recordings_on_the_host_are_shown(dataset: Path, tmp_path: Path) -> None:
     """Without a world model's update: the films are drawn from a part of the training replay if none is held out."""
     alone = {"world_model.training.start_after_epochs": 9, "actor_critic.training.start_after_epochs": 9}

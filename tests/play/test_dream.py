@@ -45,6 +45,7 @@ def assert_same_frame(shown: np.ndarray, imagined: jax.Array) -> None:
     assert apart.max() <= 1 and (apart > 0).mean() < 5e-3
 
 
+@pytest.mark.ci
 def test_a_dream_is_the_imagination_of_training(stage: Stage) -> None:
     """Equal frames, rewards, ends and horizons, and after an end the next start."""
     params, model, shape = stage.params["world_model"], NETWORKS.world_model, CONFIG.frame_shape

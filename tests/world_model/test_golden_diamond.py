@@ -78,6 +78,7 @@ def test_the_condition_is_noise_and_actions_in_time_order() -> None:
     assert_close(x, modules["cond_out"], 1e-5)
 
 
+@pytest.mark.ci
 def test_sampler(form: str) -> None:
     assert_close(karras_sigmas(SAMPLER), modules["sigmas_3"], 1e-6)
     x = image("euler3_x_init")
@@ -108,6 +109,7 @@ def test_reward_and_end_model(form: str, prefix: str) -> None:
         assert_close(got[2].cx, modules[f"{prefix}_cx_out"], 1e-5)
 
 
+@pytest.mark.ci
 def test_a_burn_in_begins_with_the_episode() -> None:
     """What the mask leaves out might as well not be there; without a mask it counts."""
     before, actions = frames(modules["re_obs"]), jnp.asarray(modules["re_act"])
