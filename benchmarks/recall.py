@@ -21,8 +21,7 @@ from benchmarks import recall_film
 from edeline_jax.agent.networks import build_agent
 from edeline_jax.config import Config, pour
 from edeline_jax.envs.in_jit import InJit
-from edeline_jax.envs.recall import Recall
-from edeline_jax.envs.recall import world as world_of
+from edeline_jax.envs.recall import Recall, corridors
 from edeline_jax.learning.setup import Setup, make_setup
 from edeline_jax.learning.state import init_state
 from edeline_jax.learning.updates import train_world_model
@@ -79,7 +78,7 @@ class Look(NamedTuple):
 
 def learn(config: Config, seed: int, updates: int) -> Iterator[Look]:
     """Trains a world model on games of random actions; yields it every `EVERY` updates."""
-    world = world_of(config.env.id, config.env.size)
+    world = corridors(config.env.id, config.env.size)
     agent = build_agent(config, world.num_actions)
     setup, replay = make_setup(agent, config), replay_of(played(world, STREAMS, STEPS, seed))
     state = init_state(setup, jax.random.key(seed))

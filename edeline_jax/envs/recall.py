@@ -102,10 +102,10 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
     from edeline_jax.envs.in_jit import InJit  # imports JAX, which a list of names does without
 
     del lives_end
-    return InJit(world(settings.id, settings.size), num_envs, seed)
+    return InJit(corridors(settings.id, settings.size), num_envs, seed)
 
 
-def world(id: str, size: int) -> Recall:
+def corridors(id: str, size: int) -> Recall:
     """The corridors of this name."""
     longest, doors_from = DELAYS[id]
     return Recall(size, longest, doors_from=doors_from)
