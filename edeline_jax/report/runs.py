@@ -193,7 +193,7 @@ def _without_lost(lines: list[Row], before: float) -> list[Row]:
     for line in lines:
         _drop_from(kept, math.nextafter(line.get("wall_time", math.nan), math.inf))
         kept.append(line)
-    _drop_from(kept, round(before, 3))  # lines have milliseconds
+    _drop_from(kept, before)
     return kept
 
 

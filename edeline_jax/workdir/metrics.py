@@ -68,7 +68,7 @@ def _counters(progress: Progress, updates: tuple[int, int]) -> dict[str, float]:
     return {
         "epoch": progress.epoch,
         "env_steps": progress.env_steps,
-        "wall_time": round(progress.wall_time, 3),
+        "wall_time": progress.wall_time,  # not rounded: tells lines before a checkpoint from those after it
         "world_model_updates": updates[0],
         "actor_critic_updates": updates[1],
     }

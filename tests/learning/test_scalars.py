@@ -91,7 +91,13 @@ def test_a_line_holds_the_counters_and_the_values_of_a_group(tmp_path: Path) -> 
     log.write(progress._replace(epoch=4), (12, 6), "collect", {"return_max": 2})
     log.close()
     first, second = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
-    counters = {"epoch": 3, "env_steps": 120, "wall_time": 1.235, "world_model_updates": 11, "actor_critic_updates": 5}
+    counters = {
+        "epoch": 3,
+        "env_steps": 120,
+        "wall_time": 1.23456,
+        "world_model_updates": 11,
+        "actor_critic_updates": 5,
+    }
     assert first == counters | {"test/return_mean": 0.5, "test/num_games": 4.0}
     more = {"epoch": 4, "world_model_updates": 12, "actor_critic_updates": 6}
     assert second == counters | more | {"collect/return_max": 2.0}
