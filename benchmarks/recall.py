@@ -50,20 +50,21 @@ def main(argv: Sequence[str]) -> None:
     """Prints a line per look at the world model; the figures go to the JSON file if asked for."""
     del argv
     config, every = pour(CONFIG.value), []
+    env = config.env
     print("| seed | updates | reward loss | frames of burn-in | delay | recall in rewards | recall in frames |")
     print("|---|---|---|---|---|---|---|")
     for seed in range(FIRST_SEED.value, FIRST_SEED.value + SEEDS.value):
         for look in learn(config, seed, UPDATES.value):
             for delay in map(int, DELAYS.value):
                 for burn_in in (look.setup.context - 1, delay):
-                    shares = recall(look.params, look.setup, delay, burn_in)
+                    shares = recall(look.params, look.setup, corridors(env.id, env.size, delay), burn_in)
                     every.append((seed, look.updates, look.loss_rew, burn_in, delay, *shares))
                     row = (f"{x:.3g}" if isinstance(x, float) else str(x) for x in every[-1])
                     print(f"| {' | '.join(row)} |", flush=True)
             if JSON.value:
                 write_json(to_path(JSON.value), every)
     if FILM.value:
-        games = played(Recall(config.env.size, recall_film.DELAY, recall_film.DELAY), 32, recall_film.DELAY + 2, 1_000)
+        games = played(corridors(env.id, env.size, recall_film.DELAY), 32, recall_film.DELAY + 2, 1_000)
         recall_film.draw(*recall_film.dream(look.params, look.setup, games), FILM.value)
 
 
@@ -88,9 +89,10 @@ def learn(config: Config, seed: int, updates: int) -> Iterator[Look]:
         yield Look(int(state.world_model.updates), float(metrics["loss_rew"]), state.world_model.params, setup)
 
 
-def recall(params: Params, setup: Setup, delay: int, burn_in: int) -> tuple[float, float]:
-    """The shares of games of this delay whose imagined reward, and whose imagined colour, are the right ones."""
-    games = played(Recall(setup.frame_shape[0], delay, delay), GAMES, delay + 2, seed=1_000)
+def recall(params: Params, setup: Setup, world: Recall, burn_in: int) -> tuple[float, float]:
+    """The shares of games, of one delay, whose imagined reward, and whose imagined colour, are the right ones."""
+    delay = world.longest
+    games = played(world, GAMES, delay + 2, seed=1_000)
     known = pad(*(jnp.asarray(x[:, delay - burn_in : delay + 1]) for x in (*games[:4], np.ones_like(games.ends))))
     logits, colour = _imagine(params, known, setup)
     right = games.rewards[:, delay] > 0

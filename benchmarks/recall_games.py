@@ -12,7 +12,7 @@ import numpy as np
 
 from edeline_jax.agent.trained import TrainedAgent, load
 from edeline_jax.envs.in_jit import InJit
-from edeline_jax.envs.recall import Recall
+from edeline_jax.envs.recall import corridors
 
 DELAYS = (8, 16, 32, 64)
 GAMES = 100
@@ -29,7 +29,7 @@ def main(*agents: str) -> None:
 
 def right_choices(agent: TrainedAgent, delay: int) -> float:
     """The share of games of this delay whose choice was right."""
-    env = InJit(Recall(agent.config.env.size, delay, delay), GAMES, seed=delay)
+    env = InJit(corridors(agent.config.env.id, agent.config.env.size, delay), GAMES, seed=delay)
     frames, rewards = env.reset(), np.zeros(GAMES)
     agent.reset(seed=delay)
     for _ in range(delay + 1):

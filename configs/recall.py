@@ -7,7 +7,7 @@
 The number is the longest delay between cue and choice, steps. Chance returns 0 and succeeds in half of the games, a
 perfect memory returns 1. In recall_far_32 choices come 20 steps after the cue or later, and near gates pay by the cue.
 Imagination burns in on as many frames as the delay is long; with the paper's 3 the cue is forgotten wherever it begins
-later. The world model had learnt to recall after 1,500 and 2,700 updates on two seeds of three, with gates after 900
+later. The world model had learnt to recall after 1,500 and 2,700 updates on two seeds of three, with gates after 1,800
 on one; at three times the learning rate the denoiser's gradients drown what the rewards say (`benchmarks.recall`).
 """
 
@@ -42,7 +42,7 @@ def get_config(spec: str = "recall_32") -> ConfigDict:
     config.world_model_env.burn_in = longest
     if doors_from:
         config.world_model.loss.horizon = 21  # segments of 25 steps, which hold the nearest doors and their cue
-        config.world_model.training.steps_first_epoch = 2_000  # gates teach it sooner
+        config.world_model.training.steps_first_epoch = 3_000  # gates teach it sooner
     config.world_model_env.diffusion_sampler.num_steps_denoising = 1  # most frames here are deterministic
     return apply_presets(config, presets, PRESETS, "configs/recall.py")
 

@@ -14,7 +14,13 @@ LEFT, RIGHT = 0, 1  # cues and actions alike
 SHORTEST = 2  # steps between the cue and the choice
 FAR = 20  # steps: more than a dream of 15 steps sees that begins 3 steps after the cue
 # The longest delay, steps, and from which on it ends with doors
-DELAYS = {"recall_16": (16, 0), "recall_32": (32, 0), "recall_64": (64, 0), "recall_far_32": (32, FAR)}
+DELAYS = {
+    "recall_16": (16, 0),
+    "recall_32": (32, 0),
+    "recall_64": (64, 0),
+    "recall_far_32": (32, FAR),
+    "recall_far_64": (64, FAR),
+}
 # RGB: of the cues; of the corridor and of the walker in it; of the gate, and the border around the cue at the end
 COLOURS = ((230, 60, 50), (50, 90, 230))
 FLOOR, WALKER, BORDER = (40, 40, 40), (250, 220, 90), (240, 240, 240)
@@ -39,7 +45,8 @@ class Recall(NamedTuple):
     cue again, in a wide border, and with it the game ends. It is measured by whether the choice was right.
 
     A delay of fewer than `doors_from` steps ends with a gate instead, which earns +1 if the cue was blue and -1 if it
-    was red, whatever the action. A world model learns from gates to remember, a policy nothing.
+    was red, whatever the action. A world model learns from gates to remember, a policy nothing. So that a dream keeps
+    step and takes no gate for a door, the walker of such corridors leaves a trail, white where a gate waits.
     """
 
     size: int
@@ -88,9 +95,12 @@ class Recall(NamedTuple):
         edge = self.size // 4
         is_inner = (jnp.minimum(rows, columns) >= edge) & (jnp.maximum(rows, columns) < self.size - edge)
         left = walk.delay - walk.position
-        is_walker = rows * self.size + columns == self.size**2 - left
+        ahead = rows * self.size + columns - (self.size**2 - left)  # pixels from the walker on
+        is_walker = (ahead <= 0) if self.doors_from else (ahead == 0)
+        has_gate = walk.delay < self.doors_from
+        walker = jnp.where(has_gate, border, walker)
         corridor = drawn(is_walker, walker, floor)
-        doors = jnp.where(walk.delay < self.doors_from, border, drawn(columns < self.size // 2, red, blue))
+        doors = jnp.where(has_gate, border, drawn(columns < self.size // 2, red, blue))
         after = drawn(is_inner, cue, border)
         views = jnp.stack([drawn(is_walker, walker, cue), corridor, doors, after])
         at = -jnp.sign(left)  # before, at and after the doors
@@ -105,9 +115,11 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
     return InJit(corridors(settings.id, settings.size), num_envs, seed)
 
 
-def corridors(id: str, size: int) -> Recall:
-    """The corridors of this name."""
+def corridors(id: str, size: int, delay: int | None = None) -> Recall:
+    """The corridors of this name; all of one `delay` if it is given."""
     longest, doors_from = DELAYS[id]
+    if delay is not None:
+        return Recall(size, delay, delay, doors_from)
     return Recall(size, longest, doors_from=doors_from)
 
 

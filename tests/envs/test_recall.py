@@ -61,12 +61,17 @@ def test_games_are_those_on_paper() -> None:
 
 
 def test_a_near_gate_pays_by_the_cue_and_far_doors_by_the_choice() -> None:
-    """256 games, side by side, of which the first half presses left all the time; seen and paid at the end."""
+    """256 games, side by side, of which the first half presses left all the time; seen and paid at the end.
+
+    The trail tells the two apart from the first frame on.
+    """
     env = make_env(settings(id="recall_far_32"), 256, 0, lives_end=True)
     frames, delays, going, found = env.reset(), np.zeros(256, int), np.ones(256, bool), [set(), set()]
-    cues = frames[:, 0, 0, 2] > frames[:, 0, 0, 0]  # blue
+    cues = frames[:, -1, -1, 2] > frames[:, -1, -1, 0]  # blue
     action = (np.arange(256) >= 128).astype(int)
+    seen = []
     while going.any():
+        seen.append(frames.reshape(256, -1, 3))
         step = env.step(action)
         paying = going & (step.reward != 0)
         is_far = delays >= 20
@@ -76,11 +81,20 @@ def test_a_near_gate_pays_by_the_cue_and_far_doors_by_the_choice() -> None:
             found[far] |= set(delays[paying & (is_far == far)].tolist())
             ends = frames[paying & (is_far == far)]
             assert (ends == (picture(0, 0, 0) if far else np.uint8(BORDER))).all()
+            for game in np.flatnonzero(paying & (is_far == far)):
+                check_trail(np.array([frame[game] for frame in seen[:-1]]), int(cues[game]), WALKER if far else BORDER)
         going &= ~step.game_over
         frames, delays = step.obs, delays + 1
     near, far = found
     assert near == set(range(2, 20))
     assert far >= {20, 21, 22} and max(far) == 32
+
+
+def check_trail(pixels: np.ndarray, cue: int, colour: tuple[int, int, int]) -> None:
+    """Frames before the end of a corridor, uint8 [T, H·W, 3]: each has one more walked pixel, the last has all."""
+    for left, frame in zip(range(len(pixels), 0, -1), pixels, strict=True):
+        assert (frame[: N - left + 1] == np.uint8(colour)).all()
+        assert (frame[N - left + 1 :] == np.uint8(COLOURS[cue] if left == len(pixels) else FLOOR)).all()
 
 
 def test_delays_are_log_uniform_in_their_range() -> None:
@@ -98,7 +112,7 @@ def test_frames_that_are_too_small_are_refused() -> None:
         check_env(settings(size=3))
     with pytest.raises(ValueError, match="size must be at least 6 in recall_32, got 5"):
         check_env(settings(id="recall_32", size=5))
-    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8), ("recall_far_32", 6)):
+    for id, size in (("recall_16", 4), ("recall_32", 6), ("recall_64", 8), ("recall_far_32", 6), ("recall_far_64", 8)):
         check_env(settings(id=id, size=size))
 
 
