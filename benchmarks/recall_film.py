@@ -1,7 +1,7 @@
 """Draws what a world model dreams of Recall with and without a history that reaches back to the cue.
 
-It dreams the end of two games, along the recorded actions: from all frames since the cue, 62 steps ago, and from the
-newest four, which do not show it.
+It dreams two games, along the recorded actions, from the fifth frame on: from all five, and from the newest four, which
+do not show the cue.
 """
 
 import jax
@@ -16,8 +16,8 @@ from edeline_jax.replay.frame import from_float
 from edeline_jax.replay.segment import pad
 from edeline_jax.world_model.prediction import imagine
 
-DELAY, BEGIN = 64, 62  # steps from the cue to the doors, and to the newest frame that is given
-SHOWN = (0, 1, 16, 32, 48, 61, 62, 63, 64, 65)  # steps after the cue
+DELAY, BEGIN = 68, 4  # steps from the cue to the doors, and to the newest frame that is given
+SHOWN = (0, 2, 4, 5, 20, 36, 52, 67, 68, 69)  # steps after the cue
 
 
 def dream(params: Params, setup: Setup, games: Chunk) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -28,7 +28,7 @@ def dream(params: Params, setup: Setup, games: Chunk) -> tuple[np.ndarray, dict[
       games: of this delay, with both cues among them.
 
     Returns:
-      Frames uint8 [2, 66, H, W, 3], and by what was given the frames from `BEGIN` on, uint8 [2, 4, H, W, 3].
+      Frames uint8 [2, DELAY + 2, H, W, 3], and by what was given those from `BEGIN` on, uint8.
     """
     is_red = games.frames[:, 0, -1, -1, 0] > games.frames[:, 0, -1, -1, 2]
     chosen = np.array([is_red.argmax(), is_red.argmin()])
