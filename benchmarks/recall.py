@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
                 write_json(to_path(JSON.value), every)
     if FILM.value:
         games = played(corridors(env.id, env.size, recall_film.DELAY), 32, recall_film.DELAY + 2, 1_000)
-        recall_film.draw(*recall_film.dream(look.params, look.setup, games), FILM.value)
+        recall_film.draw(recall_film.dream(look.params, look.setup, games), FILM.value)
 
 
 class Look(NamedTuple):

@@ -3,7 +3,7 @@
     python -m benchmarks.recall_games AGENT [AGENT ...]     run folders or weights
 
 Every agent plays 100 games of each delay; it draws its actions from its policy. Chance is 0.5, and 0.4 to 0.6 is what
-chance gets in 95 of 100 tries.
+chance gets in 95 of 100 tries. Where a gate ends the agent's own corridors of a delay, there is nothing to choose.
 """
 
 import sys
@@ -12,9 +12,9 @@ import numpy as np
 
 from edeline_jax.agent.trained import TrainedAgent, load
 from edeline_jax.envs.in_jit import InJit
-from edeline_jax.envs.recall import corridors
+from edeline_jax.envs.recall import Recall, corridors
 
-DELAYS = (8, 16, 32, 64)
+DELAYS = (8, 16, 20, 24, 32, 64)
 GAMES = 100
 
 
@@ -23,13 +23,18 @@ def main(*agents: str) -> None:
     print(f"| share of {GAMES} right choices after | {' | '.join(map(str, DELAYS))} |\n|---|{'---|' * len(DELAYS)}")
     for path in agents:
         agent = load(path)
-        shares = (f"{right_choices(agent, delay):.2f}" for delay in DELAYS)
+        env = agent.config.env
+        worlds = [corridors(env.id, env.size, delay) for delay in DELAYS]
+        shares = (
+            f"{right_choices(agent, world):.2f}" if world.longest >= world.doors_from else "gate" for world in worlds
+        )
         print(f"| {path} | {' | '.join(shares)} |", flush=True)
 
 
-def right_choices(agent: TrainedAgent, delay: int) -> float:
-    """The share of games of this delay whose choice was right."""
-    env = InJit(corridors(agent.config.env.id, agent.config.env.size, delay), GAMES, seed=delay)
+def right_choices(agent: TrainedAgent, world: Recall) -> float:
+    """The share of games, all of one delay, whose choice was right."""
+    delay = world.longest
+    env = InJit(world, GAMES, seed=delay)
     frames, rewards = env.reset(), np.zeros(GAMES)
     agent.reset(seed=delay)
     for _ in range(delay + 1):

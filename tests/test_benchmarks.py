@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from benchmarks.kernels import kernels
 from tests.runs import ROOT, TINY, environment, module, rows, summary, train
@@ -119,9 +120,11 @@ def test_a_run_of_one_environment_on_two_devices_with_its_profile(tmp_path: Path
 @pytest.mark.ci
 def test_recall(tmp_path: Path) -> None:
     """A world model that has hardly learnt answers alike whatever the cue was, so it is right in half of the games."""
-    file = tmp_path / "figures.json"
-    printed = run("recall", "--config=configs/recall.py:recall_64,tiny", "--updates=1", f"--json={file}")
+    file, film = tmp_path / "figures.json", tmp_path / "film.png"
+    files = f"--json={file}", f"--film={film}"
+    printed = run("recall", "--config=configs/recall.py:recall_64,tiny", "--updates=1", *files)
     figures = json.loads(file.read_text())
     assert [row[3:5] for row in figures] == [[k, delay] for delay in (8, 32, 64) for k in (3, delay)]
     assert all(0.4 < share < 0.6 for row in figures for share in row[5:])
     assert printed.count("\n| 0 | 1 | ") == len(figures)
+    assert Image.open(film).size == (1200, 720)
