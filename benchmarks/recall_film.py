@@ -54,14 +54,17 @@ def dream(params: Params, setup: Setup, games: Chunk) -> list[Film]:
 
 def draw(films: list[Film], out: str) -> None:
     """A row per game and film, a column for each of the `SHOWN` steps."""
-    figure = Figure(figsize=(10, 6), layout="constrained", dpi=120)
+    figure = Figure(figsize=(10, 7), layout="constrained", dpi=120)
+    figure.get_layout_engine().set(hspace=0.2)
     panels = figure.subplots(2 * len(films), len(SHOWN))
     for axes in panels.flat:
         axes.set_axis_off()
     for game in range(2):
         for place, film in enumerate(films):
             line = panels[len(films) * game + place]
-            line[0].set_title(f"{film.words}: the choice earns {film.choice_earns[game]:+.0f}", loc="left", fontsize=8)
+            words = f"{film.words}: the choice earns {film.choice_earns[game]:+.0f}"
+            title = line[0].text(0, 1.08, words, transform=line[0].transAxes, fontsize=8)
+            title.set_in_layout(False)  # it is wider than its column
             for axes, step in zip(line, SHOWN, strict=True):
                 if step >= film.begin:
                     axes.imshow(film.frames[game, step - film.begin], interpolation="nearest")

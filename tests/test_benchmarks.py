@@ -127,4 +127,4 @@ def test_recall(tmp_path: Path) -> None:
     assert [row[3:5] for row in figures] == [[k, delay] for delay in (8, 32, 64) for k in (3, delay)]
     assert all(0.4 < share < 0.6 for row in figures for share in row[5:])
     assert printed.count("\n| 0 | 1 | ") == len(figures)
-    assert Image.open(film).size == (1200, 720)
+    assert Image.open(film).size == (1200, 840)
