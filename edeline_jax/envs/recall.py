@@ -96,13 +96,13 @@ class Recall(NamedTuple):
         is_inner = (jnp.minimum(rows, columns) >= edge) & (jnp.maximum(rows, columns) < self.size - edge)
         left = walk.delay - walk.position
         ahead = rows * self.size + columns - (self.size**2 - left)  # pixels from the walker on
-        is_walker = (ahead <= 0) if self.doors_from else (ahead == 0)
+        is_walked = (ahead <= 0) if self.doors_from else (ahead == 0)
         has_gate = walk.delay < self.doors_from
         walker = jnp.where(has_gate, border, walker)
-        corridor = drawn(is_walker, walker, floor)
+        corridor = drawn(is_walked, walker, floor)
         doors = jnp.where(has_gate, border, drawn(columns < self.size // 2, red, blue))
         after = drawn(is_inner, cue, border)
-        views = jnp.stack([drawn(is_walker, walker, cue), corridor, doors, after])
+        views = jnp.stack([drawn(is_walked, walker, cue), corridor, doors, after])
         at = -jnp.sign(left)  # before, at and after the doors
         return views[jnp.where(walk.position == 0, 0, 2 + at)]
 
