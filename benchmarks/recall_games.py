@@ -25,9 +25,7 @@ def main(*agents: str) -> None:
         agent = load(path)
         env = agent.config.env
         worlds = [corridors(env.id, env.size, delay) for delay in DELAYS]
-        shares = (
-            f"{right_choices(agent, world):.2f}" if world.longest >= world.doors_from else "gate" for world in worlds
-        )
+        shares = ("gate" if world.has_gate(world.longest) else f"{right_choices(agent, world):.2f}" for world in worlds)
         print(f"| {path} | {' | '.join(shares)} |", flush=True)
 
 

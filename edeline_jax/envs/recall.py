@@ -75,12 +75,16 @@ class Recall(NamedTuple):
         del key
         chooses = state.position == state.delay
         right = jnp.where(chooses, action == state.cue, state.right)
-        earns = jnp.where(state.delay < self.doors_from, state.cue == RIGHT, right)
+        earns = jnp.where(self.has_gate(state.delay), state.cue == RIGHT, right)
         reward = jnp.where(chooses, jnp.where(earns, 1.0, -1.0), 0.0)
         over = state.position > state.delay
         state = state._replace(position=state.position + 1, right=right)
         measures = right.astype(jnp.float32)[None]
         return Moment(self._frame(state), reward, over, jnp.zeros((), bool), measures), state
+
+    def has_gate(self, delay: "int | jax.Array") -> "bool | jax.Array":
+        """Whether corridors of this delay, steps, end with a gate."""
+        return delay < self.doors_from
 
     def _frame(self, walk: Walk) -> "jax.Array":
         import jax.numpy as jnp
@@ -97,7 +101,7 @@ class Recall(NamedTuple):
         left = walk.delay - walk.position
         ahead = rows * self.size + columns - (self.size**2 - left)  # pixels from the walker on
         is_walked = (ahead <= 0) if self.doors_from else (ahead == 0)
-        has_gate = walk.delay < self.doors_from
+        has_gate = self.has_gate(walk.delay)
         walker = jnp.where(has_gate, border, walker)
         corridor = drawn(is_walked, walker, floor)
         doors = jnp.where(has_gate, border, drawn(columns < self.size // 2, red, blue))
@@ -118,9 +122,7 @@ def make(settings: EnvSettings, num_envs: int, seed: int, lives_end: bool) -> Ve
 def corridors(id: str, size: int, delay: int | None = None) -> Recall:
     """The corridors of this name; all of one `delay` if it is given."""
     longest, doors_from = DELAYS[id]
-    if delay is not None:
-        return Recall(size, delay, delay, doors_from)
-    return Recall(size, longest, doors_from=doors_from)
+    return Recall(size, delay or longest, delay or SHORTEST, doors_from)
 
 
 def check(settings: EnvSettings) -> None:
